@@ -1,0 +1,50 @@
+# `make up` runs Krill Logger on this machine, `make test` passes the tests, `make check` is lint, format and types.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: up test check kafka setup lock schemas docs screenshots clean
+
+up: setup
+	@exec $(BIN)/krill-logger up
+
+test: setup
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+kafka: setup
+	@exec $(BIN)/krill-logger kafka
+
+setup: .venv/.ready node_modules/.ready dashboard/static/manifest.json $(patsubst %.po,%.mo,$(wildcard dashboard/translations/*/LC_MESSAGES/*.po))
+
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+node_modules/.ready: package-lock.json package.json
+	npm ci --silent
+	touch $@
+
+dashboard/static/manifest.json: node_modules/.ready $(shell find dashboard/assets -type f 2>/dev/null)
+	npm run --silent build
+
+%.mo: %.po .venv/.ready
+	$(BIN)/pybabel compile --input-file $< --output-file $@ --locale $(notdir $(patsubst %/LC_MESSAGES/,%,$(dir $<))) 2>/dev/null
+
+lock:
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --universal --generate-hashes \
+		--python-version 3.11 pyproject.toml --extra server --extra embedded --group dev -o requirements.lock
+
+docs: setup
+	$(BIN)/python -m deploy.reference
+
+schemas: setup
+	$(BIN)/python -m schemas.generate
+
+clean:
+	rm -rf .venv .cache var node_modules dashboard/static

@@ -1,0 +1,1 @@
+"""The contracts that producers, consumers and dashboard share; imports none of them."""
