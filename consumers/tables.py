@@ -1,0 +1,115 @@
+"""The tables as the worker fills them: Arrow columns in the order in which `consumers.normalise` makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+_TEXT = pa.string()
+_NAMES = pa.list_(pa.string())
+_TIME = pa.timestamp("ms", tz="UTC")
+_BYTES_16 = pa.binary(16)
+
+#: The place of the message in Kafka, behind each row's own columns.
+_ORIGIN = [
+    ("ingested_at", _TIME),
+    ("kafka_topic", _TEXT),
+    ("kafka_partition", pa.int32()),
+    ("kafka_offset", pa.int64()),
+]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A ClickHouse table and the Arrow schema of what is inserted into it."""
+
+    name: str
+    schema: pa.Schema
+
+    def arrow(self, rows: list[tuple[Any, ...]]) -> pa.Table:
+        """Columns from rows (tuples in the schema's order)."""
+        columns = zip(*rows, strict=True)
+        return pa.Table.from_arrays(
+            [pa.array(column, field.type) for column, field in zip(columns, self.schema, strict=True)],
+            schema=self.schema,
+        )
+
+
+API_REQUESTS = Table(
+    "api_requests",
+    pa.schema(
+        [
+            ("event_id", _BYTES_16),
+            ("requested_at", _TIME),
+            ("user", _TEXT),
+            ("user_id", _TEXT),
+            ("remote_addr", _BYTES_16),
+            ("method", _TEXT),
+            ("path", _TEXT),
+            ("route", _TEXT),
+            ("api_version", _TEXT),
+            ("app", _TEXT),
+            ("object_type", _TEXT),
+            ("object_id", _TEXT),
+            ("action", _TEXT),
+            ("host", _TEXT),
+            ("view", _TEXT),
+            ("view_method", _TEXT),
+            ("status_code", pa.uint16()),
+            ("response_ms", pa.float64()),
+            ("query_params", _TEXT),
+            ("data", _TEXT),
+            ("response", _TEXT),
+            ("errors", _TEXT),
+            ("user_agent", _TEXT),
+            ("request_id", _TEXT),
+            ("masked", _NAMES),
+            ("truncated", _NAMES),
+            *_ORIGIN,
+        ]
+    ),
+)
+
+ADMIN_CHANGES = Table(
+    "admin_changes",
+    pa.schema(
+        [
+            ("event_id", _BYTES_16),
+            ("changed_at", _TIME),
+            ("user", _TEXT),
+            ("user_id", _TEXT),
+            ("action", _TEXT),
+            ("app_label", _TEXT),
+            ("model", _TEXT),
+            ("object_type", _TEXT),
+            ("object_id", _TEXT),
+            ("object_repr", _TEXT),
+            ("change_message", _TEXT),
+            ("changed_fields", _NAMES),
+            ("changes", _TEXT),
+            ("remote_addr", _BYTES_16),
+            ("request_id", _TEXT),
+            ("masked", _NAMES),
+            *_ORIGIN,
+        ]
+    ),
+)
+
+DEAD_LETTERS = Table(
+    "dead_letters",
+    pa.schema(
+        [
+            ("kafka_topic", _TEXT),
+            ("kafka_partition", pa.int32()),
+            ("kafka_offset", pa.int64()),
+            ("failed_at", _TIME),
+            ("reason", _TEXT),
+            ("error", _TEXT),
+            ("key", _TEXT),
+            ("headers", _TEXT),
+            ("value", pa.binary()),
+        ]
+    ),
+)
