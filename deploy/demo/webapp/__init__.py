@@ -1,0 +1,1 @@
+"""Krill's own packages, imported as `webapp.…`."""

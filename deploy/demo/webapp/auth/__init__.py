@@ -1,0 +1,1 @@
+"""Krill's users."""

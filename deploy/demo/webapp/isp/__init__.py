@@ -1,0 +1,1 @@
+"""The internet provider's side of Krill: customers, their CPEs and phone lines."""

