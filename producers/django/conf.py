@@ -1,0 +1,123 @@
+"""The Django setting `KRILL_LOGGER`: its keys, their defaults and the checks that Django runs on them."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core import checks
+from django.core.signals import setting_changed
+from django.db.models import Model
+
+
+@dataclass(frozen=True)
+class Conf:
+    """The keys of the dict `KRILL_LOGGER`; all may be left out."""
+
+    #: Kafka's `bootstrap.servers`.
+    BOOTSTRAP: str = "127.0.0.1:9092"
+    #: More librdkafka properties, such as `{"security.protocol": "SASL_SSL", "sasl.username": …}`.
+    KAFKA: dict[str, Any] = field(default_factory=dict)
+    #: CloudEvents source of the events.
+    SOURCE: str = "krill"
+    #: Models whose changes are recorded, as `"app.Model"`.
+    MODELS: list[str] | tuple[str, ...] = ()
+    #: Fields whose change alone records nothing and which no event lists: `"field"` or `"app.Model.field"`.
+    IGNORED_FIELDS: list[str] | tuple[str, ...] = ("last_login",)
+    #: Names of secrets beyond the built-in patterns.
+    SENSITIVE_FIELDS: list[str] | tuple[str, ...] = ()
+    #: Where the API's paths begin: what the middleware records.
+    API_PREFIXES: list[str] | tuple[str, ...] = ("/api/",)
+    #: How many proxies in front of Django set X-Forwarded-For. 0: the header is not believed.
+    TRUSTED_PROXIES: int = 0
+    #: Longest body of a request or an answer, and longest value of a field, that is kept whole.
+    MAX_BODY_BYTES: int = 64 * 1024
+
+    def models(self) -> list[type[Model]]:
+        """The model classes of `MODELS`, each as its concrete model.
+
+        Raises:
+            LookupError, ValueError: an entry that names no model.
+        """
+        return list(dict.fromkeys(apps.get_model(label)._meta.concrete_model for label in self.MODELS))
+
+
+@lru_cache(maxsize=1)
+def conf() -> Conf:
+    """The settings; keys that are unknown or have the wrong type count as not given (`check` reports them)."""
+    given = getattr(settings, "KRILL_LOGGER", {})
+    if not isinstance(given, dict):
+        return Conf()
+    return Conf(**{name: value for name, value in given.items() if name in _TYPES and _fits(name, value)})
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    item.name: (list, tuple)
+    if isinstance(item.default, tuple)
+    else dict
+    if item.default is MISSING
+    else type(item.default)
+    for item in fields(Conf)
+}
+
+
+def _fits(name: str, value: Any) -> bool:
+    if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
+        return False
+    if isinstance(value, list | tuple):
+        return all(isinstance(item, str) for item in value)
+    return not isinstance(value, int) or value >= (1024 if name == "MAX_BODY_BYTES" else 0)
+
+
+_EXPECTED = {
+    "MAX_BODY_BYTES": "a number of bytes, 1024 or more",
+    "TRUSTED_PROXIES": "a number of proxies, 0 or more",
+    "KAFKA": "a dict of librdkafka properties",
+}
+
+
+def check(**_: Any) -> list[checks.CheckMessage]:
+    """Django system check of the setting."""
+    given = getattr(settings, "KRILL_LOGGER", {})
+    if not isinstance(given, dict):
+        return [checks.Error("KRILL_LOGGER must be a dict.", id="krill_logger.E001")]
+    found: list[checks.CheckMessage] = []
+    for name, value in given.items():
+        if name not in _TYPES:
+            known = ", ".join(_TYPES)
+            found.append(
+                checks.Error(f"KRILL_LOGGER has an unknown key {name!r}.", f"Known: {known}.", id="krill_logger.E002")
+            )
+        elif not _fits(name, value):
+            kind = _TYPES[name]
+            expected = _EXPECTED.get(name, "a list of text" if isinstance(kind, tuple) else "text")
+            # The value itself is not shown: KAFKA holds passwords.
+            found.append(
+                checks.Error(
+                    f"KRILL_LOGGER[{name!r}] is a {type(value).__name__} that cannot be used; expected {expected}.",
+                    id="krill_logger.E003",
+                )
+            )
+    for label in conf().MODELS:
+        try:
+            apps.get_model(label)
+        except (LookupError, ValueError):
+            found.append(
+                checks.Error(
+                    f"KRILL_LOGGER['MODELS'] names {label!r}, which does not exist.",
+                    'Expected "app_label.Model" of an installed app.',
+                    id="krill_logger.E004",
+                )
+            )
+    return found
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "KRILL_LOGGER":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="producers.django.conf")

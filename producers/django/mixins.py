@@ -1,0 +1,249 @@
+"""Drop-in for `rest_framework_tracking.mixins`: the same attributes and hooks, events instead of SQL rows."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.http import HttpResponseServerError
+from django.utils.timezone import now
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+from producers import kafka
+from producers.django import bodies, context, record
+from producers.django.conf import conf
+from producers.encoding import plain
+from schemas.masking import SUBSTITUTE, mask, mask_text
+
+#: drf-tracking masks these names as well.
+_ALSO_SECRET = ("api", "signature")
+
+
+class BaseLoggingMixin:
+    """Collects `self.log` for one request and calls `handle_log`.
+
+    `self.log` has the keys of drf-tracking's: requested_at, data, remote_addr, view, view_method, path, host,
+    user_agent, method, query_params, user, username_persistent, response_ms, response, status_code, and errors after
+    an exception. Everything in it is masked.
+    """
+
+    CLEANED_SUBSTITUTE: str = SUBSTITUTE
+    logging_methods: str | Collection[str] = "__all__"
+    sensitive_fields: Collection[str] = frozenset()
+
+    request: Request
+    log: dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(self.CLEANED_SUBSTITUTE, str):
+            raise AssertionError("CLEANED_SUBSTITUTE must be a string.")
+        super().__init__(*args, **kwargs)
+
+    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
+        self.log = {"requested_at": now(), "data": ""}
+        self._started = time.perf_counter()
+        self._parsed = False
+        self._truncated: set[str] = set()
+        # What was logged as JSON text, parsed and masked.
+        self._values: dict[str, Any] = {}
+        return super().initialize_request(request, *args, **kwargs)  # type: ignore[misc]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if getattr(self, "decode_request_body", getattr(settings, "DRF_TRACKING_DECODE_REQUEST_BODY", True)):
+            self._quietly(bodies.keep, request._request)
+        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        # The first access parses the body, and may raise what REST framework must see.
+        self._quietly(self._keep_data, request.data)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        try:
+            response = super().handle_exception(exc)  # type: ignore[misc]
+        except Exception:
+            self._quietly(self._crashed)
+            raise
+        self.log["errors"] = self._clean_text(traceback.format_exc())
+        return response
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+        should_log = self._should_log if hasattr(self, "_should_log") else self.should_log
+        if not should_log(request, response):
+            setattr(request._request, record.DECIDED, True)
+        elif hasattr(response, "add_post_render_callback"):
+            # Recorded once Django has rendered it: rendering here as well would double the work of every view.
+            response.add_post_render_callback(lambda rendered: self._quietly(self._answered, request, rendered))
+        else:
+            self._quietly(self._answered, request, response)
+        return response
+
+    def should_log(self, request: Request, response: Any) -> bool:  # noqa: ARG002
+        """Whether to record the request; by default, if its method is in `logging_methods`."""
+        return self.logging_methods == "__all__" or request.method in self.logging_methods
+
+    def handle_log(self) -> None:
+        """Hook: what to do with `self.log`."""
+        raise NotImplementedError
+
+    def _answered(self, request: Request, response: Any) -> None:
+        content, was_cut = bodies.of_response(response, parse=False)
+        if was_cut:
+            self._truncated.add("response")
+        self._log(request, response.status_code, self._clean_data(content))
+
+    def _crashed(self) -> None:
+        """An exception that becomes a 500 outside of the view, so that `finalize_response` never comes."""
+        response = HttpResponseServerError()
+        should_log = self._should_log if hasattr(self, "_should_log") else self.should_log
+        if should_log(self.request, response):
+            self.log["errors"] = self._clean_text(traceback.format_exc())
+            self._log(self.request, response.status_code, None)
+
+    def _log(self, request: Request, status_code: int, response: Any) -> None:
+        if not self._parsed:
+            self._keep_body(request)
+        self._fill(request, status_code, response)
+        # From here on, a middleware around leaves the request alone, whatever `handle_log` makes of it.
+        setattr(request._request, record.DECIDED, True)
+        self.handle_log()
+
+    def _fill(self, request: Request, status_code: int, response: Any) -> None:
+        user = self._get_user(request)
+        self.log.update(
+            remote_addr=self._get_ip_address(request),
+            view=self._get_view_name(request),
+            view_method=self._get_view_method(request),
+            path=self._get_path(request),
+            host=record.host(request._request),
+            user_agent=request.META.get("HTTP_USER_AGENT", ""),
+            method=request.method,
+            query_params=self._clean_data(bodies.fields(request.query_params)),
+            user=user,
+            username_persistent=user.get_username() if user else context.ANONYMOUS,
+            response_ms=self._get_response_ms(),
+            response=response,
+            status_code=status_code,
+        )
+
+    def _keep_data(self, data: Any) -> None:
+        if hasattr(data, "lists"):
+            data = bodies.fields(data)
+        if bodies.content_length(self.request._request) > conf().MAX_BODY_BYTES:
+            data, was_cut = bodies.cut(data)
+            if was_cut:
+                self._truncated.add("data")
+        self.log["data"] = self._clean_data(data)
+        self._parsed = True
+
+    def _keep_body(self, request: Request) -> None:
+        """The body as it came, where it was not parsed: malformed, or refused before."""
+        kept, was_cut = bodies.of_request(request._request, parse=False)
+        if was_cut:
+            self._truncated.add("data")
+        self.log["data"] = self._clean_data(kept)
+
+    def _get_path(self, request: Request) -> str:
+        return str(request.path)
+
+    def _get_ip_address(self, request: Request) -> str:
+        return context.client_address(request._request)
+
+    def _get_view_name(self, request: Request) -> str | None:
+        """Dotted name of the view's class; None if it has no handler for the method."""
+        if not hasattr(self, (request.method or "").lower()):
+            return None
+        return f"{type(self).__module__}.{type(self).__name__}"
+
+    def _get_view_method(self, request: Request) -> str | None:
+        if hasattr(self, "action"):
+            return self.action or None
+        return (request.method or "").lower()
+
+    def _get_user(self, request: Request) -> Any:
+        """The user object, None for an anonymous one and where authentication failed."""
+        try:
+            user = request.user
+        except APIException:  # authentication that was not reached before, and fails
+            return None
+        return None if user is None or user.is_anonymous else user
+
+    def _get_response_ms(self) -> float:
+        return round((time.perf_counter() - self._started) * 1000, 3)
+
+    def _clean_data(self, data: Any) -> Any:
+        """`data` with secrets replaced by `CLEANED_SUBSTITUTE`, at any depth and also inside text."""
+        if isinstance(data, bytes):
+            data = data.decode(errors="replace")
+        if not isinstance(data, str):
+            return self._masked(plain(data))
+        value = bodies.of_text(data)
+        if isinstance(value, str):
+            return self._clean_text(data)
+        masked = self._masked(value)
+        text = data if masked == value else msgspec.json.encode(masked).decode()
+        self._values[text] = masked
+        return text
+
+    def _clean_text(self, text: str) -> str:
+        return mask_text(text, extra=self._secret_names(), substitute=self.CLEANED_SUBSTITUTE)[0]
+
+    def _masked(self, value: Any) -> Any:
+        return mask(value, extra=self._secret_names(), substitute=self.CLEANED_SUBSTITUTE)[0]
+
+    def _secret_names(self) -> tuple[str, ...]:
+        return (*_ALSO_SECRET, *record.secret_names(self))
+
+    @staticmethod
+    def _quietly(step: Any, *args: Any) -> None:
+        """Logging never fails a request."""
+        try:
+            step(*args)
+        except Exception as error:
+            kafka.failed("capture_errors", f"a request could not be recorded: {error!r}")
+
+
+class LoggingMixin(BaseLoggingMixin):
+    """Publishes `self.log` to Kafka."""
+
+    def handle_log(self) -> None:
+        """Hook: call `super().handle_log()` to publish, after changing `self.log` at will."""
+        log = self.log
+        record.publish(
+            self.request._request,
+            requested_at=log["requested_at"],
+            response_ms=log["response_ms"],
+            status_code=log["status_code"],
+            view=log["view"],
+            view_method=log["view_method"],
+            query_params=self._sent(log["query_params"]),
+            data=self._sent(log["data"]),
+            response=self._sent(log["response"]),
+            errors=log.get("errors"),
+            user=(log["username_persistent"], context.name_and_id(log["user"])[1]),
+            truncated=sorted(self._truncated),
+            method=log["method"],
+            path=log["path"],
+            host=log["host"],
+            user_agent=log["user_agent"],
+            remote_addr=log["remote_addr"],
+        )
+
+    def _sent(self, logged: Any) -> Any:
+        """A logged value for the event: text that is JSON is parsed. Masked again, since a hook may have changed it."""
+        if isinstance(logged, str):
+            if logged in self._values:
+                return self._values[logged]
+            logged = bodies.of_text(logged)
+        return self._masked(plain(logged))
+
+
+class LoggingErrorsMixin(LoggingMixin):
+    """Records only answers with status 400 and above."""
+
+    def should_log(self, request: Request, response: Any) -> bool:  # noqa: ARG002
+        return bool(response.status_code >= status.HTTP_400_BAD_REQUEST)

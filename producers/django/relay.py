@@ -1,0 +1,192 @@
+"""Takes committed events from the outbox to Kafka: in order, one process at a time, removed once Kafka has them."""
+
+from __future__ import annotations
+
+import atexit
+import datetime as dt
+import os
+import queue
+import socket
+import threading
+import time
+import uuid
+
+import msgspec
+from confluent_kafka import KafkaError
+from django.db import DatabaseError, connections
+from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
+from django.db.models.functions import Now
+
+from producers import kafka
+from producers.django.conf import conf
+from producers.django.models import OutboxEvent, RelayLease
+from schemas.events import AdminChange
+
+#: How long a process that died holds the others back, in seconds.
+LEASE_SECONDS = 10
+
+#: Longest that the end of a process waits for what it still relays, in seconds.
+EXIT_SECONDS = 3.0
+
+_BATCH = 500
+_RETRY_SECONDS = (1, 2, 5, 10, 30)
+
+
+class Undelivered(Exception):
+    """Events are left in the outbox; the text says why."""
+
+
+def wake(using: str) -> None:
+    """Relay the outbox of a database from this process's thread, soon; returns at once."""
+    global _thread
+    with _lock:
+        _waiting.add(using)
+        if _thread is None or not _thread.is_alive():
+            _thread = threading.Thread(target=_run, name="krill-logger-relay", daemon=True)
+            _thread.start()
+    _woken.set()
+
+
+def deliver(using: str, *, seconds: float = 300.0) -> int:
+    """Send what is in the outbox of a database, and wait until Kafka has it.
+
+    While another process does so, wait for it; whoever holds the lease sends the others' events as well, so that
+    events keep their order.
+
+    Returns:
+        How many events this call sent.
+
+    Raises:
+        Undelivered: Kafka did not take them, or `seconds` are over; they stay in the outbox.
+        django.db.DatabaseError: the outbox cannot be read.
+    """
+    until = time.monotonic() + seconds
+    owner = f"{socket.gethostname()[:200]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+    rows = OutboxEvent.objects.using(using).order_by("pk")
+    sent = 0
+    while rows.exists():
+        if not _hold(using, owner):
+            if time.monotonic() > until:
+                raise Undelivered("Another process has been relaying for too long.")
+            time.sleep(0.05)
+            continue
+        try:
+            while page := list(rows[:_BATCH]):
+                sent += _send(using, owner, page, until)
+        finally:
+            RelayLease.objects.using(using).filter(owner=owner).update(owner="", until=Now())
+    return sent
+
+
+def _hold(using: str, owner: str) -> bool:
+    """Take the lease, or renew it. The database's clock counts, not this machine's."""
+    leases = RelayLease.objects.using(using)
+    until = ExpressionWrapper(Now() + Value(dt.timedelta(seconds=LEASE_SECONDS)), DateTimeField())
+    free = Q(owner=owner) | Q(owner="") | Q(until__lt=Now())
+    if leases.filter(free, pk=1).update(owner=owner, until=until):
+        return True
+    leases.bulk_create(
+        [RelayLease(pk=1, owner="", until=dt.datetime(2000, 1, 1, tzinfo=dt.UTC))], ignore_conflicts=True
+    )
+    return False
+
+
+def _send(using: str, owner: str, page: list[OutboxEvent], until: float) -> int:
+    reports: queue.SimpleQueue[tuple[int, KafkaError | None]] = queue.SimpleQueue()
+    waiting = len(page)
+    for row in page:
+        event = msgspec.json.decode(row.value, type=AdminChange)
+        headers = event.headers(conf().SOURCE)
+
+        def report(error: KafkaError | None, pk: int = row.pk) -> None:
+            reports.put((pk, error))
+
+        while not kafka.publish(bytes(row.value), event.TOPIC, event.key, headers, report):
+            _go_on(using, owner, until)
+            time.sleep(0.2)
+    acknowledged: list[int] = []
+    failure: KafkaError | None = None
+    try:
+        while waiting:
+            try:
+                pk, error = reports.get(timeout=1.0)
+            except queue.Empty:
+                _go_on(using, owner, until)
+                continue
+            waiting -= 1
+            if error is None:
+                acknowledged.append(pk)
+            else:
+                failure = error
+    finally:
+        OutboxEvent.objects.using(using).filter(pk__in=acknowledged).delete()
+    if failure is not None:
+        raise Undelivered(f"Kafka did not take {len(page) - len(acknowledged)} events: {failure.str()}.")
+    return len(acknowledged)
+
+
+def _go_on(using: str, owner: str, until: float) -> None:
+    if time.monotonic() > until:
+        raise Undelivered("Kafka did not answer in time.")
+    if not _hold(using, owner):
+        raise Undelivered("Another process took over.")
+
+
+def _run() -> None:
+    failures = 0
+    while not _stopping:
+        _woken.wait()
+        _woken.clear()
+        with _lock:
+            aliases = set(_waiting)
+            _waiting.clear()
+            _idle.clear()
+        for using in aliases:
+            try:
+                deliver(using)
+                failures = 0
+            except (Undelivered, DatabaseError) as error:
+                kafka.failed("relay_errors", f"the outbox of database {using!r} waits: {error}")
+                pause = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+                failures += 1
+                with _lock:
+                    _waiting.add(using)
+                timer = threading.Timer(pause, _woken.set)
+                timer.daemon = True
+                timer.start()
+            finally:
+                connections[using].close()
+        if not _woken.is_set():
+            _idle.set()
+
+
+def _stop() -> None:
+    global _stopping
+    if _thread is not None and _thread.is_alive():
+        deadline = time.monotonic() + EXIT_SECONDS
+        while _woken.is_set() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        _idle.wait(max(deadline - time.monotonic(), 0))
+        _stopping = True
+        _woken.set()
+
+
+def _start_anew() -> None:
+    """A forked child has none of its parent's threads; what the parent wrote, the parent relays."""
+    global _lock, _woken, _idle, _thread, _stopping
+    _lock, _woken, _idle = threading.Lock(), threading.Event(), threading.Event()
+    _idle.set()
+    _waiting.clear()
+    _thread, _stopping = None, False
+
+
+_lock = threading.Lock()
+_woken = threading.Event()
+_idle = threading.Event()
+_idle.set()
+_waiting: set[str] = set()
+_thread: threading.Thread | None = None
+_stopping = False
+
+os.register_at_fork(after_in_child=_start_anew)
+atexit.register(_stop)

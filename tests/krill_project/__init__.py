@@ -1,0 +1,1 @@
+"""A small Django project with the producers installed, as Krill installs them."""

@@ -1,0 +1,77 @@
+"""Publishing never waits, whatever the broker does; what is lost is counted."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+
+from producers import kafka
+
+NOWHERE = {"bootstrap.servers": "127.0.0.1:1"}
+HEADERS = [("ce_id", b"1")]
+
+
+@pytest.fixture(autouse=True)
+def own_counters(monkeypatch):
+    monkeypatch.setattr(kafka, "_counters", {})
+    monkeypatch.setattr(kafka, "_warned", {})
+    yield
+    kafka.close(0)
+    kafka.configure()
+
+
+def test_a_broker_that_is_down_costs_nothing():
+    kafka.configure(**NOWHERE)
+    kafka.publish(b"{}", "t", "k", HEADERS)
+    started = time.perf_counter()
+    for _ in range(1000):
+        assert kafka.publish(b"x" * 500, "t", "k", HEADERS)
+    assert time.perf_counter() - started < 0.5
+    assert kafka.counters()["queued"] == 1001
+
+
+def test_a_full_queue_drops_and_counts(caplog):
+    kafka.configure(**NOWHERE, **{"queue.buffering.max.messages": 10})
+    with caplog.at_level(logging.WARNING, "producers.kafka"):
+        accepted = [kafka.publish(b"{}", "t", "k", HEADERS) for _ in range(50)]
+    assert accepted.count(True) == kafka.counters()["queued"] == 10
+    assert kafka.counters()["dropped_queue_full"] == 40
+    assert len([record for record in caplog.records if "queue" in record.message]) == 1
+
+
+def test_a_message_that_is_too_large_is_dropped_and_counted():
+    kafka.configure(**NOWHERE)
+    assert not kafka.publish(b"x" * (17 * 1024 * 1024), "t", "k", HEADERS)
+    assert kafka.counters()["dropped_too_large"] == 1
+    assert "queued" not in kafka.counters()
+
+
+def test_settings_that_librdkafka_refuses_are_counted_and_raise_nothing():
+    kafka.configure(**NOWHERE, **{"no.such.setting": 1})
+    assert not kafka.publish(b"{}", "t", "k", HEADERS)
+    assert kafka.counters()["dropped_error"] == 1
+
+
+def test_the_end_of_a_process_is_bounded_and_counts_what_is_lost():
+    kafka.configure(**NOWHERE)
+    for _ in range(5):
+        kafka.publish(b"{}", "t", "k", HEADERS)
+    started = time.monotonic()
+    assert kafka.close(0.2) == 5
+    assert time.monotonic() - started < 2
+    assert kafka.counters()["dropped_at_exit"] == 5
+
+
+def test_a_failed_delivery_is_reported():
+    kafka.configure(**NOWHERE, **{"message.timeout.ms": 100})
+    reports = []
+    assert kafka.publish(b"{}", "t", "k", HEADERS, reports.append)
+    assert kafka.publish(b"{}", "t", "k", HEADERS)
+    deadline = time.monotonic() + 10
+    while kafka.counters().get("delivery_failed", 0) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert kafka.counters()["delivery_failed"] == 2
+    assert len(reports) == 1
+    assert reports[0] is not None
