@@ -1,0 +1,36 @@
+"""The dashboard: a Flask app over the tables."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from schemas.settings import Settings
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings) -> Flask:
+    """The WSGI app. Needs no running ClickHouse to start.
+
+    Raises:
+        AssetsMissing: the browser assets are not built.
+        AccountError: the file of the accounts cannot be used.
+    """
+    # Imported here, so that the data side can be used without the web framework's extensions.
+    from dashboard import api, assets, health, i18n, security, values, views
+    from dashboard.accounts import Accounts
+    from dashboard.state import EXTENSION, State
+    from dashboard.store import Store
+
+    app = Flask(__name__, static_folder=None)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.extensions[EXTENSION] = State(settings, Store(settings), Accounts(settings.data / "dashboard.sqlite3"))
+    assets.init_app(app)
+    security.init_app(app, settings)
+    i18n.init_app(app)
+    values.init_app(app)
+    views.init_app(app)
+    security.limit_logins(app, "auth.login", "account.change_password")
+    app.register_blueprint(api.blueprint)
+    app.register_blueprint(health.blueprint)
+    return app

@@ -1,0 +1,144 @@
+"""Read-only, bounded queries against ClickHouse; connects when first needed and again after an outage."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+from clickhouse_connect.driver.httputil import get_pool_manager
+from urllib3.exceptions import HTTPError
+
+from dashboard import metrics
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAX_MEMORY_BYTES = 2 * 1024**3
+#: Largest answer that is held in memory at once.
+MAX_RESULT_BYTES = 64 * 1024**2
+CONNECT_SECONDS = 2
+
+# ClickHouse's error codes.
+_TOO_SLOW = {159, 160, 209, 394}
+_TOO_LARGE = {158, 241, 307, 396}
+_CODE = re.compile(r"\bCode:\s*([0-9]+)")
+# Blocks of strings are read as bytes: the driver would show invalid UTF-8 as hexadecimal.
+_FORMATS = {"*String": "bytes", "IPv6": "string", "UUID": "string"}
+
+
+class StoreError(Exception):
+    """A query that brought no answer; the text is fit for users and free of internals."""
+
+    status = 503
+
+
+class StoreUnavailable(StoreError):
+    """ClickHouse cannot be reached, or cannot answer."""
+
+
+class QueryTooSlow(StoreError):
+    """A query was stopped at its time limit."""
+
+    status = 504
+
+
+class ResultTooLarge(StoreError):
+    """A query was stopped at its memory limit, or its answer is too large to be held at once."""
+
+    status = 507
+
+
+class ClickHouse:
+    """A shared, thread-safe connection.
+
+    Nothing is sent before the first query. Every query is read-only and bounded in time and memory.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+        self._lock = threading.Lock()
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: int) -> Sequence[Sequence[Any]]:
+        """Rows of `sql`, whose `{name:Type}` placeholders are filled by the server with `parameters`.
+
+        Args:
+            limits: ClickHouse settings of this query, such as `max_execution_time` in seconds.
+
+        Raises:
+            StoreError: no answer within the limits.
+        """
+        start = time.perf_counter()
+        try:
+            client = self._connect()
+            wanted = {
+                "readonly": 2,
+                "max_execution_time": self._settings.query_seconds,
+                "max_memory_usage": MAX_MEMORY_BYTES,
+                "max_result_bytes": MAX_RESULT_BYTES,
+                "result_overflow_mode": "throw",
+                **limits,
+            }
+            # A ClickHouse user who is already limited to reading may not change settings.
+            allowed = {name: value for name, value in wanted.items() if _changeable(client, name)}
+            result = client.query(
+                sql,
+                parameters=dict(parameters or {}),
+                settings=allowed,
+                query_formats=_FORMATS,
+                tz_mode="aware",
+            )
+            return result.result_rows
+        except (ClickHouseError, HTTPError, OSError) as error:
+            metrics.QUERY_ERRORS.inc()
+            raise _told(error) from error
+        finally:
+            metrics.QUERY_SECONDS.observe(time.perf_counter() - start)
+
+    def _connect(self) -> Client:
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = clickhouse_connect.get_client(
+                        dsn=self._settings.clickhouse,
+                        database=self._settings.clickhouse_database,
+                        client_name="krill-logger-dashboard",
+                        # Sessions would allow only one query at a time.
+                        autogenerate_session_id=False,
+                        connect_timeout=CONNECT_SECONDS,
+                        send_receive_timeout=self._settings.query_seconds + 5,
+                        pool_mgr=get_pool_manager(maxsize=16),
+                        query_retries=1,
+                    )
+        return self._client
+
+
+def _changeable(client: Client, name: str) -> bool:
+    setting = client.server_settings.get(name)
+    return setting is None or not setting.readonly
+
+
+def _told(error: Exception) -> StoreError:
+    """The error for users; what it was goes to the log."""
+    code = error.code if isinstance(error, Error) else None
+    if code is None and (match := _CODE.search(str(error))):
+        code = int(match[1])
+    if code in _TOO_SLOW:
+        return QueryTooSlow("The query took too long. Choose a shorter time range or fewer conditions.")
+    if code in _TOO_LARGE:
+        return ResultTooLarge("The answer is too large. Choose fewer rows per page or a shorter time range.")
+    if "timed out" in str(error).lower():
+        log.warning("ClickHouse did not answer in time")
+        return QueryTooSlow("ClickHouse did not answer in time. Try again, or choose a shorter time range.")
+    if code is not None:
+        log.error("ClickHouse refused a query (code %d)", code, exc_info=error)
+        return StoreUnavailable("ClickHouse cannot answer at the moment.")
+    log.warning("ClickHouse cannot be reached: %s", type(error).__name__)
+    return StoreUnavailable("ClickHouse cannot be reached at the moment.")

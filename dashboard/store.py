@@ -1,0 +1,300 @@
+"""What the dashboard reads from the tables."""
+
+# ruff: noqa: S608 (names in SQL text come from columns.py; values are always parameters)
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard import conditions, rows, trends
+from dashboard.clickhouse import (
+    ClickHouse,
+    QueryTooSlow,
+    ResultTooLarge,
+    StoreError,
+    StoreUnavailable,
+)
+from dashboard.columns import Column, Report
+from dashboard.filters import Query, binder, time_range
+from dashboard.rows import Item
+from dashboard.trends import TrendQuery, TrendsTooMany
+from schemas.settings import Settings
+
+__all__ = ["Page", "QueryTooSlow", "ResultTooLarge", "Store", "StoreError", "StoreUnavailable"]
+
+#: Rows of a block of `stream`, at most; fewer where rows are large.
+STREAM_ROWS = 10_000
+STREAM_BYTES = 8 * 1024**2
+#: A worker that has said nothing for longer counts as down.
+STALE_SECONDS = 15
+DEAD_LETTER_BYTES = 64 * 1024
+SUGGESTION_SECONDS = 2
+
+_TIES = ("event_id", "kafka_partition", "kafka_offset")
+# Texts are sorted by their beginning: enough for people, and it bounds the position that `stream` remembers.
+_SORTED_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the rows that match, how many match in all, and how long it took to find out."""
+
+    items: list[Item]
+    total: int
+    seconds: float
+
+
+class Store:
+    """Queries of the pages, the API and the CSV; may be shared by threads.
+
+    Every method may block for `settings.query_seconds` and raises StoreError when there is no answer.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._clickhouse = ClickHouse(settings)
+
+    def page(self, query: Query, *, large: bool = True, read_json: Callable[[str], Any] = rows.parse_json) -> Page:
+        """The page of rows that `query` asks for, and the number of all rows that match.
+
+        Args:
+            large: whether to read the columns that may be megabytes long; a list does without.
+            read_json: what to make of the text of JSON columns.
+
+        Raises:
+            ResultTooLarge: among others, when the rows of the page are larger than 64 MiB.
+        """
+        start = time.perf_counter()
+        condition, parameters = query.where()
+        columns = [column for column in query.report.columns if large or not column.large]
+        found = self._clickhouse.query(
+            f"SELECT {_names(columns)} FROM {query.report.table} {_where(condition)} "
+            f"ORDER BY {_order(query)} LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}",
+            {**parameters, "limit": query.per_page, "offset": (query.page - 1) * query.per_page},
+            **_reading(query, condition),
+        )
+        total = self._clickhouse.query(f"SELECT count() FROM {query.report.table} {_where(condition)}", parameters)[0][
+            0
+        ]
+        return Page(rows.items(columns, found, read_json), total, time.perf_counter() - start)
+
+    def row(self, report: Report, event_id: str, *, read_json: Callable[[str], Any] = rows.parse_json) -> Item | None:
+        """The event with this id (any UUID notation of 36 characters), None if there is none."""
+        found = self._clickhouse.query(
+            f"SELECT {_names(report.columns)} FROM {report.table} WHERE event_id = {{id:UUID}} "
+            f"ORDER BY kafka_offset LIMIT 1",
+            {"id": event_id},
+        )
+        return rows.items(report.columns, found, read_json)[0] if found else None
+
+    def stream(self, query: Query) -> Iterator[list[Item]]:
+        """All rows that match, in the order of the pages; JSON columns as text.
+
+        Each block is a query of its own that goes on behind the last row, so neither a slow reader nor a
+        large result runs into a limit. Memory is bounded by the block: 10,000 rows and about 8 MiB, or one
+        row.
+        """
+        columns = query.report.columns
+        names = [column.name for column in columns]
+        condition, parameters = query.where()
+        position: list[Any] | None = None
+        limit = 1000
+        while True:
+            values: dict[str, str | bytes] = dict(parameters)
+            tests = [condition] if condition else []
+            if position is not None:
+                tests.append(_behind(query, position, binder(values)))
+            try:
+                found = self._clickhouse.query(
+                    f"SELECT {_names(columns)}, {_sort_key(query.sort_column)} "
+                    f"FROM {query.report.table} {_where(' AND '.join(tests))} "
+                    f"ORDER BY {_order(query)} LIMIT {{limit:UInt32}}",
+                    {**values, "limit": limit},
+                    **({"max_result_bytes": STREAM_BYTES} if limit > 1 else {}),
+                    **_reading(query, "", stream=True),
+                )
+            except ResultTooLarge:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 4)
+                continue
+            if found:
+                last = dict(zip(names, found[-1], strict=False))
+                position = [found[-1][-1], last[query.report.time_column], *(last[name] for name in _TIES)]
+                yield rows.items(columns, found, str)
+            if len(found) < limit:
+                return
+            # Half of what would fit: rows differ in size.
+            fitting = STREAM_BYTES // 2 * len(found) // (_size(found) + 1)
+            limit = max(1, min(limit * 2, STREAM_ROWS, fitting))
+
+    def values(self, report: Report, column: str, prefix: str, limit: int) -> list[str]:
+        """Values of a column that begin with `prefix` in whatever case, the most frequent first.
+
+        Args:
+            column: name of a text, enum or array column of the report.
+        """
+        known = report.by_name[column]
+        source = f"arrayJoin({known.name})" if known.kind == "array" else f"toString({known.name})"
+        found = self._clickhouse.query(
+            f"SELECT {source} AS item, count() AS times FROM {report.table} "
+            "WHERE startsWith(lowerUTF8(item), lowerUTF8({prefix:String})) "
+            "AND item != '' AND length(item) <= 200 "
+            "GROUP BY item ORDER BY times DESC, item LIMIT {limit:UInt32}",
+            {"prefix": prefix, "limit": limit},
+            max_execution_time=SUGGESTION_SECONDS,
+        )
+        return [rows.text(row[0]) for row in found]
+
+    def trends(self, query: TrendQuery) -> list[Item]:
+        """Count, errors, error rate and percentiles (ms) per interval and group, oldest first.
+
+        Raises:
+            TrendsTooMany: more groups and intervals than an answer may have.
+        """
+        parameters: dict[str, str | bytes] = {}
+        sql = query.sql(binder(parameters))
+        found = self._clickhouse.query(sql, parameters)
+        if len(found) > query.limit:
+            raise TrendsTooMany
+        items = trends.items(query, found)
+        return query.filled(items) if query.fill else items
+
+    def totals(self) -> dict[str, int]:
+        """How many rows each table has, by its report's or own name."""
+        found = self._clickhouse.query(
+            "SELECT (SELECT count() FROM api_requests), (SELECT count() FROM admin_changes), "
+            "(SELECT count() FROM dead_letters FINAL)"
+        )[0]
+        return dict(zip(("api-requests", "admin-changes", "dead-letters"), found, strict=True))
+
+    def dead_letters(self, page: int = 1, per_page: int = 50) -> Page:
+        """Messages that could not become a row, the latest first.
+
+        Items have the table's columns; key, headers (parsed) and value are readable text, value at most
+        64 KiB of it and then a `rows.Cut`.
+        """
+        start = time.perf_counter()
+        found = self._clickhouse.query(
+            "SELECT kafka_topic, kafka_partition, kafka_offset, failed_at, reason, error, key, headers, "
+            "substring(value, 1, {bytes:UInt32}), length(value) FROM dead_letters FINAL "
+            "ORDER BY failed_at DESC, kafka_topic, kafka_partition, kafka_offset DESC "
+            "LIMIT {limit:UInt32} OFFSET {offset:UInt64}",
+            {"bytes": DEAD_LETTER_BYTES, "limit": per_page, "offset": (page - 1) * per_page},
+        )
+        items = []
+        for topic, partition, offset, failed_at, reason, error, key, headers, value, size in found:
+            text = rows.text(value)
+            items.append(
+                {
+                    "kafka_topic": rows.text(topic),
+                    "kafka_partition": partition,
+                    "kafka_offset": offset,
+                    "failed_at": failed_at,
+                    "reason": rows.text(reason),
+                    "error": rows.text(error),
+                    "key": rows.text(key),
+                    "headers": rows.parse_json(rows.text(headers)),
+                    "value": rows.Cut.of(text, size) if size > DEAD_LETTER_BYTES else text,
+                }
+            )
+        total = self._clickhouse.query("SELECT count() FROM dead_letters FINAL")[0][0]
+        return Page(items, total, time.perf_counter() - start)
+
+    def health(self) -> dict[str, Any]:
+        """What the workers last said, per topic and partition, and how far the data goes.
+
+        Keys: `partitions` (a list of dicts: topic, partition, lag, state, kafka_error, last_event_at,
+        updated_at and `stale`), `lag` (messages), `last_event_at` and `updated_at` (datetimes, None before
+        the first event), `worker` and `kafka` (`ok` or `down`), `dead_letters` (a count).
+        """
+        names = ("topic", "partition", "lag", "state", "kafka_error", "last_event_at", "updated_at", "age")
+        found = self._clickhouse.query(
+            "SELECT topic, partition, lag, state, kafka_error, last_event_at, updated_at, "
+            "dateDiff('second', updated_at, now64(3)) FROM pipeline_status FINAL ORDER BY topic, partition"
+        )
+        partitions = [dict(zip(names, map(_readable, row), strict=True)) for row in found]
+        for partition in partitions:
+            partition["stale"] = partition.pop("age") > STALE_SECONDS or partition["state"] == "stopped"
+        alive = bool(partitions) and not all(partition["stale"] for partition in partitions)
+        events = [item["last_event_at"] for item in partitions if item["last_event_at"].timestamp() > 0]
+        return {
+            "partitions": partitions,
+            "lag": sum(partition["lag"] for partition in partitions),
+            "last_event_at": max(events, default=None),
+            "updated_at": max((partition["updated_at"] for partition in partitions), default=None),
+            "worker": "ok" if alive else "down",
+            "kafka": "ok" if alive and not any(item["kafka_error"] for item in partitions) else "down",
+            "dead_letters": self._clickhouse.query("SELECT count() FROM dead_letters FINAL")[0][0],
+        }
+
+    def ping(self) -> str:
+        """ClickHouse's version."""
+        return rows.text(self._clickhouse.query("SELECT version()", max_execution_time=1)[0][0])
+
+
+def _names(columns: Sequence[Column]) -> str:
+    return ", ".join(column.name for column in columns)
+
+
+def _where(condition: str) -> str:
+    return f"WHERE {condition}" if condition else ""
+
+
+def _sort_key(column: Column) -> str:
+    return f"substring({column.name}, 1, {_SORTED_BYTES})" if column.kind == "text" else column.name
+
+
+def _order(query: Query) -> str:
+    """The chosen column, then newest first, then what makes every row's place unique."""
+    newest = [query.report.time_column, *_TIES]
+    direction = "DESC" if query.descending else "ASC"
+    if query.sort_column.name == query.report.time_column:
+        return ", ".join(f"{name} {direction}" for name in newest)
+    return f"{_sort_key(query.sort_column)} {direction}, " + ", ".join(f"{name} DESC" for name in newest)
+
+
+def _reading(query: Query, condition: str, *, stream: bool = False) -> Mapping[str, int]:
+    """Reading in the table's order pays where only its beginning is read: then in small blocks.
+
+    Elsewhere sorting the keys and fetching the other columns of the chosen rows alone is many times faster.
+    """
+    by_time = query.sort_column.name == query.report.time_column
+    if by_time and (stream or (not condition and query.page * query.per_page <= STREAM_ROWS)):
+        return {"optimize_read_in_order": 1, "max_block_size": 1024}
+    return {"optimize_read_in_order": 0}
+
+
+def _behind(query: Query, position: Sequence[Any], bind: conditions.Bind) -> str:
+    """An SQL test for the rows behind the row at `position` (sort key, time, ties) in the query's order."""
+    key, moment, event_id, partition, offset = position
+    time_column = query.report.time_column
+    newest = f"({time_column}, {', '.join(_TIES)})"
+    place = (
+        f"({bind(moment, conditions.TIME)}, {bind(event_id, 'UUID')}, "
+        f"{bind(partition, 'Int32')}, {bind(offset, 'Int64')})"
+    )
+    sign = "<" if query.descending else ">"
+    column = query.sort_column
+    if column.name == time_column:
+        bound = {"<": (None, moment + dt.timedelta(milliseconds=1)), ">": (moment, None)}[sign]
+        return " AND ".join([*time_range(time_column, *bound, bind), f"{newest} {sign} {place}"])
+    value = bind(key, _parameter_type(column))
+    sort_key = _sort_key(column)
+    return f"({sort_key} {sign} {value} OR ({sort_key} = {value} AND {newest} < {place}))"
+
+
+def _size(found: Sequence[Sequence[Any]]) -> int:
+    """Bytes of the texts in rows."""
+    return sum(len(value) for row in found for value in row if isinstance(value, bytes))
+
+
+def _parameter_type(column: Column) -> str:
+    types = {"number": "Int64" if column.integer else "Float64", "time": conditions.TIME, "address": "IPv6"}
+    return types.get(column.kind, "UUID" if column.kind == "uuid" else "String")
+
+
+def _readable(value: Any) -> Any:
+    return rows.text(value) if isinstance(value, bytes) else value

@@ -1,0 +1,286 @@
+"""The dashboard in Chromium: by mouse, by keyboard, on a phone, without scripts, and in the face of hostile data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests import site as sites
+from tests.site import Site
+
+AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SIZES = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 360, "height": 780}}
+PAGES = (
+    "/",
+    f"/api-requests?open={sites.PATCH_ID}",
+    "/api-requests?status_code=abc&foo=1&from=x",
+    "/api-requests?user=nobody",
+    f"/api-requests/{sites.CRASH_ID}",
+    f"/admin-changes?open={sites.CHANGE_ID}",
+    f"/admin-changes/{sites.CHANGE_ID}",
+    "/trends?from=2026-10-24&interval=day",
+    "/trends?from=2026-10-24&interval=day&by=user",
+    "/dead-letters",
+    "/account",
+    "/nothing",
+)
+
+
+@pytest.fixture(scope="module")
+def site(clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with sites.site(clickhouse, tmp_path_factory.mktemp("site")) as made, sites.listening(made) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield launched
+        launched.close()
+
+
+class Visit:
+    """A logged-in page; whatever the browser complains about fails the test at its end."""
+
+    def __init__(self, browser: Browser, site: Site, **options: Any) -> None:
+        self.site = site
+        self.context: BrowserContext = browser.new_context(
+            base_url=site.url, **{"viewport": SIZES["desktop"], "locale": "es-ES"} | options
+        )
+        self.page: Page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._note)
+        self.page.goto("/login")
+        self.page.get_by_label("Usuario").fill(sites.USER)
+        self.page.get_by_label("Contraseña").fill(sites.PASSWORD)
+        self.page.get_by_role("button", name="Entrar").click()
+        expect(self.page.get_by_role("heading", level=1)).to_have_text("Inicio de Logger")
+
+    def _note(self, message: Any) -> None:
+        # Pages that are meant to be answered with an error status are not the browser's complaint.
+        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def __enter__(self) -> Page:
+        return self.page
+
+    def __exit__(self, *_exc: object) -> None:
+        self.context.close()
+        assert self.complaints == []
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing_and_no_page_is_too_wide(browser: Browser, site: Site, size: str, scheme: str) -> None:
+    axe = AXE.read_text()
+    # The content security policy would keep axe out.
+    with Visit(browser, site, viewport=SIZES[size], color_scheme=scheme, bypass_csp=True) as page:
+        for path in PAGES:
+            page.goto(path)
+            for summary in (".panel > summary", ".more > summary", ".letter > summary"):
+                if page.locator(summary).count() and not page.locator(summary).first.evaluate("e => e.parentNode.open"):
+                    page.locator(summary).first.click()
+            page.evaluate(axe)
+            found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+            said = [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in found["violations"]]
+            assert said == [], path
+            assert overflow(page) == 0, path
+
+
+def test_a_row_opens_and_closes_in_place_and_the_url_keeps_it(browser: Browser, site: Site) -> None:
+    with Visit(browser, site) as page:
+        page.goto("/api-requests?user=phicustester")
+        row = page.get_by_role("button", name="Detalles").first
+        row.click()
+        expect(page.locator(".detail-row .payload pre")).to_contain_text('"postalcode": "1505"')
+        assert parse_qs(urlsplit(page.url).query)["open"] == [str(sites.PATCH_ID)]
+        page.reload()
+        expect(page.locator(".detail-row")).to_be_visible()
+        page.get_by_role("button", name="Detalles").first.click()
+        expect(page.locator(".detail-row")).to_have_count(0)
+        assert "open" not in page.url
+
+
+def test_everything_is_reached_by_keyboard(browser: Browser, site: Site) -> None:
+    with Visit(browser, site) as page:
+        page.goto("/api-requests")
+        page.keyboard.press("Tab")
+        expect(page.locator(".skip")).to_be_focused()
+        page.keyboard.press("Enter")
+        page.locator(".range-menu summary").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Últimos 15 minutos")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.locator(".range-menu summary")).to_be_focused()
+        expect(page.get_by_role("link", name="Últimos 15 minutos")).to_be_hidden()
+        page.locator(".toggle").first.focus()
+        page.keyboard.press("Space")
+        expect(page.locator(".detail-row")).to_be_visible()
+
+
+def test_filters_narrow_the_rows_and_back_restores_them(browser: Browser, site: Site) -> None:
+    with Visit(browser, site) as page:
+        page.goto("/api-requests")
+        page.locator(".panel > summary").click()
+        page.get_by_role("textbox", name="Usuario").fill("phicustester")
+        page.get_by_label("PATCH", exact=True).check()
+        page.get_by_role("button", name="Aplicar filtros").click()
+        page.wait_for_url("**/api-requests?user=phicustester&method=PATCH")
+        expect(page.locator("tr.row")).to_have_count(1)
+        page.get_by_role("link", name=re.compile("Método PATCH")).click()
+        page.wait_for_url("**/api-requests?user=phicustester")
+        page.go_back()
+        expect(page.get_by_label("PATCH", exact=True)).to_be_checked()
+        page.goto("/admin-changes")
+        page.get_by_role("link", name="pim0585").click()
+        page.wait_for_url("**/admin-changes?object_repr=pim0585")
+        expect(page.locator("tr.row")).to_have_count(1)
+
+
+def test_pages_turn_by_their_selects(browser: Browser, site: Site) -> None:
+    with Visit(browser, site) as page:
+        page.goto("/admin-changes")
+        expect(page.get_by_role("button", name="Ir", exact=True).first).to_be_hidden()
+        page.get_by_label("Filas por página").first.select_option("25")
+        page.wait_for_url("**/admin-changes?per_page=25")
+        page.get_by_label("Página", exact=True).last.select_option("9")
+        page.wait_for_url("**/admin-changes?per_page=25&page=9")
+        expect(page.locator("tr.row")).to_have_count(2)
+
+
+def test_fields_suggest_what_is_there(browser: Browser, site: Site) -> None:
+    with Visit(browser, site) as page:
+        page.goto("/api-requests")
+        page.locator(".panel > summary").click()
+        page.get_by_role("textbox", name="Usuario").press_sequentially("phic")
+        expect(page.locator("#list-user option")).to_have_attribute("value", "phicustester")
+
+
+def test_reading_and_filtering_work_without_scripts(browser: Browser, site: Site) -> None:
+    with Visit(browser, site, java_script_enabled=False) as page:
+        page.goto("/api-requests?user=phicustester")
+        page.get_by_role("button", name="Detalles").first.click()
+        expect(page.locator(".detail-row .payload pre")).to_contain_text('"postalcode": "1505"')
+        page.get_by_role("button", name="Detalles").first.click()
+        expect(page.locator(".detail-row")).to_have_count(0)
+        page.get_by_label("Texto en cualquier columna o contenido").fill("1505")
+        page.get_by_role("button", name="Buscar").click()
+        page.wait_for_url("**/api-requests?user=phicustester&q=1505")
+        expect(page.locator("tr.row")).to_have_count(1)
+        page.goto("/admin-changes")
+        page.get_by_label("Filas por página").first.select_option("50")
+        page.get_by_role("button", name="Ir", exact=True).first.click()
+        page.wait_for_url("**/admin-changes?per_page=50")
+        page.goto("/trends?from=2026-11-22&to=2026-11-23")
+        expect(page.locator(".plain-table")).to_contain_text("22/11/2026 09:00")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_hostile_rows_run_nothing_and_break_nothing(browser: Browser, site: Site, size: str) -> None:
+    hostile = [f"/api-requests/{row['event_id']}" for row in sites._REQUESTS]
+    opened = "&".join(f"open={row['event_id']}" for row in sites._REQUESTS)
+    paths = [
+        f"/api-requests?{opened}",
+        "/api-requests?from=2026-10-24T00:00&to=2026-10-24T13:30&per_page=500",
+        *hostile,
+        f"/admin-changes?open={sites.HOSTILE_CHANGE_ID}",
+        f"/admin-changes/{sites.HOSTILE_CHANGE_ID}",
+        "/trends?from=2026-10-24&interval=day&by=route",
+        "/trends?from=2026-10-24&interval=day&by=host",
+        "/dead-letters",
+    ]
+    with Visit(browser, site, viewport=SIZES[size]) as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"a dialog opened: {dialog.message}"))
+        for path in paths:
+            answer = page.goto(path)
+            assert answer
+            assert answer.status == 200, path
+            for letter in page.locator(".letter > summary").all():
+                letter.click()
+            assert page.evaluate("window.hacked") is None, path
+            assert page.locator("img").count() == 0
+            assert overflow(page) == 0, path
+            assert page.evaluate("performance.getEntriesByType('navigation')[0].duration") < 5000
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_moves_while_a_page_loads(browser: Browser, site: Site, size: str) -> None:
+    with Visit(browser, site, viewport=SIZES[size]) as page:
+        for path in ("/", "/api-requests", "/trends?from=2026-10-24&interval=day"):
+            page.goto(path)
+            page.wait_for_load_state("networkidle")
+            shift = page.evaluate(
+                """() => new Promise(done => {
+                    let sum = 0;
+                    new PerformanceObserver(list => { for (const entry of list.getEntries()) sum += entry.value; })
+                        .observe({type: "layout-shift", buffered: true});
+                    setTimeout(() => done(sum), 100);
+                })"""
+            )
+            assert shift < 0.01, path
+
+
+def test_the_theme_is_the_systems_or_the_users(browser: Browser, site: Site) -> None:
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    with Visit(browser, site, color_scheme="dark") as page:
+        dark = page.evaluate(ground)
+        page.locator(".user-menu summary").click()
+        page.get_by_role("button", name="Claro").click()
+        expect(page.locator("html")).to_have_attribute("data-theme", "light")
+        light = page.evaluate(ground)
+        assert dark != light
+        page.locator(".user-menu summary").click()
+        page.get_by_role("button", name="Como el sistema").click()
+        expect(page.locator("html")).not_to_have_attribute("data-theme", "light")
+        assert page.evaluate(ground) == dark
+
+
+def test_charts_tell_the_numbers_under_the_pointer(browser: Browser, site: Site) -> None:
+    with Visit(browser, site) as page:
+        page.goto("/trends?from=2026-11-22T00:00&to=2026-11-23T00:00&interval=hour")
+        page.locator(".chart").first.locator(".hit").nth(9).hover()
+        expect(page.locator(".tip").first).to_have_text("09:00\nPeticiones: 8\nErrores: 1")
+        page.locator(".chart").nth(1).locator(".hit").nth(9).hover()
+        expect(page.locator(".tip").nth(1)).to_contain_text("p95: ")
+        expect(page.locator(".tip").first).to_be_hidden()
+
+
+def test_both_languages_fit_and_are_chosen_in_the_menu(browser: Browser, site: Site) -> None:
+    with Visit(browser, site, viewport=SIZES["phone"]) as page:
+        page.locator(".user-menu summary").click()
+        page.get_by_role("button", name="English").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Logger dashboard")
+        for path in PAGES:
+            page.goto(path)
+            assert overflow(page) == 0, path
+        page.goto("/")
+        page.locator(".user-menu summary").click()
+        page.get_by_role("button", name="Español").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Inicio de Logger")
+
+
+def test_printing_leaves_the_controls_out(browser: Browser, site: Site) -> None:
+    with Visit(browser, site) as page:
+        page.goto("/api-requests?user=crm-a")
+        page.emulate_media(media="print")
+        expect(page.locator("table.rows")).to_be_visible()
+        for selector in (".bar", ".filters", ".actions", ".toggle >> nth=0"):
+            expect(page.locator(selector)).to_be_hidden()
