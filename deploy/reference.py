@@ -50,7 +50,7 @@ What Krill itself installs is configured in its Django settings: see [Krill's si
 
 def command_page() -> str:
     """Every command with its help, as `--help` prints it."""
-    from deploy.cli import main
+    from deploy.cli import cli
 
     sections: list[str] = []
 
@@ -64,7 +64,7 @@ def command_page() -> str:
                 if found is not None:
                     describe(found, child, context)
 
-    describe(main, "krill-logger", None)
+    describe(cli, "krill-logger", None)
     return "# Command line\n\n" + "\n".join(sections)
 
 

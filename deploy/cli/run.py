@@ -58,8 +58,11 @@ def dashboard() -> None:
     checks.writable_folder(settings.data)
     checks.port_free(settings.dashboard_host, settings.dashboard_port, "the dashboard", f"{PREFIX}DASHBOARD_PORT")
     from dashboard import create_app
+    from dashboard.accounts import Accounts
     from deploy.embedded.serving import Server
 
+    if settings.admin_password:
+        Accounts(settings.data / "dashboard.sqlite3").ensure_admin(settings.admin_password)
     host = f"[{settings.dashboard_host}]" if ":" in settings.dashboard_host else settings.dashboard_host
     Server(
         lambda: create_app(settings),

@@ -9,8 +9,6 @@ import socket
 import time
 from pathlib import Path
 
-import psutil
-
 from deploy.embedded.errors import StartError
 
 
@@ -103,6 +101,8 @@ def port_free(host: str, port: int, what: str, variable: str) -> None:
 
 def _owner(port: int) -> str:
     """` by java (process 123)`, as far as the system tells."""
+    import psutil
+
     try:
         for connection in psutil.net_connections(kind="tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:

@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-from deploy.embedded.errors import StartError
 from deploy.embedded.checks import lock, writable_folder
+from deploy.embedded.errors import StartError
 from deploy.embedded.http import Application
 from deploy.embedded.serving import Server
 from schemas.settings import Settings, SettingsError

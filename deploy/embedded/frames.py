@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import lz4.block
 import lz4.frame
-from clickhouse_cityhash.cityhash import CityHash128
+from clickhouse_cityhash.cityhash import CityHash128  # type: ignore[import-untyped]
 
 if sys.version_info >= (3, 14):
     from compression import zstd

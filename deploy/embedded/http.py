@@ -22,9 +22,26 @@ from deploy.embedded.statement import Statement, parse
 
 #: Parameters of a URL that are not settings of the query.
 RESERVED = frozenset(
-    "query database default_format query_id session_id session_timeout session_check compress decompress "
-    "wait_end_of_query buffer_size quota_key user password client_protocol_version role stacktrace "
-    "http_method".split()
+    [
+        "query",
+        "database",
+        "default_format",
+        "query_id",
+        "session_id",
+        "session_timeout",
+        "session_check",
+        "compress",
+        "decompress",
+        "wait_end_of_query",
+        "buffer_size",
+        "quota_key",
+        "user",
+        "password",
+        "client_protocol_version",
+        "role",
+        "stacktrace",
+        "http_method",
+    ]
 )
 
 #: Most of a request that is searched for the beginning of an INSERT's data, as `max_query_size` in ClickHouse.

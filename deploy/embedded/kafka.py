@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -23,8 +22,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from deploy.embedded.errors import StartError
 from deploy.embedded.checks import lock, writable_folder
+from deploy.embedded.errors import StartError
 from schemas.settings import Settings, SettingsError
 from schemas.topics import TOPICS
 
@@ -206,7 +205,7 @@ def java(home: Path, main: str, *arguments: str) -> list[str]:
 
 
 def write_properties(home: Path, name: str, port: int, log: Path) -> Path:
-    """Write the broker's configuration. The controller's listener, which only the node itself uses, takes a free port."""
+    """Write the broker's configuration; the controller's listener, which only the node uses, takes a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         controller_port = free.getsockname()[1]

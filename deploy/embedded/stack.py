@@ -44,7 +44,7 @@ def up(settings: Settings) -> None:
 
 def _start(settings: Settings, supervisor: Supervisor) -> str | None:
     if not settings.kafka_bootstrap:
-        supervisor.task("Apache Kafka's files", lambda report: kafka.prepare(settings, report) or "here")
+        supervisor.task("Apache Kafka's files", lambda report: _prepare_kafka(settings, report))
         supervisor.start(
             Service("kafka", "Apache Kafka", command("kafka"), lambda: kafka.is_ready(settings), stop_seconds=30)
         )
@@ -64,6 +64,11 @@ def _start(settings: Settings, supervisor: Supervisor) -> str | None:
         supervisor.start(Service("demo", "Demo Krill", python("deploy.demo", "serve"), web, 120))
         supervisor.start(Service("traffic", "Demo traffic", python("deploy.demo", "traffic"), lambda: True))
     return password
+
+
+def _prepare_kafka(settings: Settings, report: Callable[[str], None]) -> str:
+    kafka.prepare(settings, report)
+    return "here"
 
 
 def check_ports(settings: Settings) -> None:
@@ -124,7 +129,7 @@ def welcome(settings: Settings, password: str | None) -> str:
         lines.append(f"ClickHouse  as in {PREFIX}CLICKHOUSE_URL, database {settings.clickhouse_database}")
     else:
         lines.append(
-            f"ClickHouse  {settings.clickhouse}/  "
+            f"ClickHouse  {settings.clickhouse}/  "  # noqa: S608 - shown, not run
             f"curl {settings.clickhouse}/ -d 'SELECT count() FROM {settings.clickhouse_database}.api_requests'"
         )
     lines.append(f"Data        {settings.data}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 TOKEN = re.compile(
     rb"""
@@ -127,7 +128,7 @@ def parse(text: bytes, after: int = 0) -> Statement:
 
 
 def _has_insert(words: list[Word]) -> bool:
-    return any(a.text == b"INSERT" and b.text == b"INTO" for a, b in zip(words, words[1:], strict=False))
+    return any(a.text == b"INSERT" and b.text == b"INTO" for a, b in pairwise(words))
 
 
 def _data(text: bytes, at: int) -> int:
@@ -142,7 +143,7 @@ def _statement(sql: bytes, words: list[Word], data_at: int, more: bool, input_at
     if inserts_values:
         name, begins = "Values", words[-1].start
     else:
-        for clause, value in zip(words, words[1:], strict=False):
+        for clause, value in pairwise(words):
             if clause.text != b"FORMAT":
                 continue
             rest = TOKEN.sub(lambda token: b"" if token["space"] else token[0], sql[value.end :])

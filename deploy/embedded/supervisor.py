@@ -212,7 +212,7 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - there is one thread only, and it only makes a system call
+                preexec_fn=die_with_parent,
             )
         service.started = time.monotonic()
 
