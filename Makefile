@@ -46,5 +46,8 @@ docs: setup
 schemas: setup
 	$(BIN)/python -m schemas.generate
 
+screenshots: setup
+	$(BIN)/python -m tests.browser.screenshots
+
 clean:
 	rm -rf .venv .cache var node_modules dashboard/static

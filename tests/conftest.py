@@ -13,11 +13,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 import pytest
+
 from deploy.embedded import clickhouse as embedded_clickhouse
 from deploy.embedded import kafka as embedded_kafka
+from deploy.embedded.death import die_with_parent
 from schemas.settings import Settings
 
 
@@ -62,6 +65,8 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                # Not left over when pytest is killed. (Bound to the thread that starts it, so not from another.)
+                preexec_fn=die_with_parent if current_thread() is main_thread() else None,
             )
         deadline = time.monotonic() + seconds
         while not self.ready(self.settings):
@@ -107,10 +112,27 @@ def clickhouse_server(tmp_path: Path) -> Iterator[Server]:
 def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`bootstrap.servers` of a broker that all tests share: use topics and groups of your own, or `settings`."""
     if request.config.getoption("--stack") == "containers":
-        from testcontainers.kafka import KafkaContainer
+        from testcontainers.core.container import DockerContainer
+        from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-        with KafkaContainer("apache/kafka:4.1.0") as container:
-            yield container.get_bootstrap_server()
+        port = free_port()
+        container = DockerContainer(f"apache/kafka:{embedded_kafka.VERSION}").with_bind_ports(9092, port)
+        for name, value in {
+            "KAFKA_NODE_ID": "1",
+            "KAFKA_PROCESS_ROLES": "broker,controller",
+            "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+            "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+            "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
+            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+            "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+            "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+            "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        }.items():
+            container.with_env(name, value)
+        with container.waiting_for(LogMessageWaitStrategy("Kafka Server started")):
+            yield f"127.0.0.1:{port}"
         return
     embedded_kafka.fetch()
     folder = tmp_path_factory.mktemp("kafka")
@@ -126,7 +148,7 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def clickhouse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a ClickHouse that all tests share: use a database of your own, or `database`."""
     if request.config.getoption("--stack") == "containers":
-        from testcontainers.clickhouse import ClickHouseContainer
+        from testcontainers.community.clickhouse import ClickHouseContainer
 
         with ClickHouseContainer("clickhouse/clickhouse-server:26.9") as container:
             host, port = container.get_container_host_ip(), container.get_exposed_port(8123)
@@ -156,6 +178,7 @@ class Database:
 def database(clickhouse: str) -> Iterator[Database]:
     """A fresh database with all tables, dropped after the test."""
     import clickhouse_connect
+
     from schemas.migrations import apply
 
     name = f"test_{uuid.uuid4().hex}"

@@ -58,9 +58,7 @@ class Demo:
             "KRILL_LOGGER_KAFKA_BOOTSTRAP": self.kafka or f"127.0.0.1:{free_port()}",
         }
         command = [sys.executable, "-m", "deploy.demo", *args]
-        return subprocess.Popen(
-            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     @contextlib.contextmanager
     def serving(self, seconds: float = 30) -> Iterator[None]:
@@ -258,9 +256,7 @@ def test_monitoring_gives_the_same_numbers_for_the_same_time(demo: Demo) -> None
         "optical",
         "traffic",
     }
-    too_many = demo.api(
-        "POST", "/api/v2/monitoring/datasets/", json={**wanted, "until": "2026-12-01T00:00:00Z"}
-    )
+    too_many = demo.api("POST", "/api/v2/monitoring/datasets/", json={**wanted, "until": "2026-12-01T00:00:00Z"})
     assert too_many.status_code == 400
     assert demo.api("GET", "/api/v2/monitoring/hosts/olt-none-1").status_code == 404
 
@@ -288,10 +284,7 @@ def test_token_basic_and_session_log_in_and_others_do_not(demo: Demo) -> None:
     installer = {"Authorization": f"Token {keys.token('installer-app')}"}
     assert demo.api("DELETE", "/api/v2/isp/customers/1/", headers=installer).status_code == 403
     assert demo.api("POST", "/api/v2/cpes/1/reconfig/", headers=installer).status_code in (200, 409)
-    assert (
-        demo.api("POST", "/api/v2/auth/users/", json={"username": "x", "is_superuser": True}).status_code
-        == 403
-    )
+    assert demo.api("POST", "/api/v2/auth/users/", json={"username": "x", "is_superuser": True}).status_code == 403
 
 
 def test_a_cpe_is_edited_in_the_panel_and_its_passwords_are_nowhere_on_disk(demo: Demo) -> None:
@@ -306,10 +299,7 @@ def test_a_cpe_is_edited_in_the_panel_and_its_passwords_are_nowhere_on_disk(demo
         pppoe_password=typed[::-1],
     )
     assert listed.xpath("//*[@class='messagelist']//*[contains(@class, 'success')]")
-    assert (
-        support.open("/admin/isp/cpe/7/change/").get_element_by_id("cpe_form").fields["wifi_password"]
-        == typed
-    )
+    assert support.open("/admin/isp/cpe/7/change/").get_element_by_id("cpe_form").fields["wifi_password"] == typed
     cpe = demo.api("GET", "/api/v2/isp/cpes/7/").json()
     assert (cpe["postalcode"], cpe["wifi_password"], cpe["pppoe_password"]) == ("07777", typed, typed[::-1])
     on_disk = demo.bytes_on_disk()
@@ -322,9 +312,7 @@ def test_the_panel_lists_searches_speaks_english_and_has_its_styles(demo: Demo) 
     support = Browser(demo, "demo", "demo")
     for model in ("isp/customer", "isp/cpe", "isp/pots", "auth/user"):
         assert support.open(f"/admin/{model}/").xpath("//table[@id='result_list']//tbody/tr")
-    found = support.open("/admin/isp/cpe/?q=pim0001&active__exact=1").xpath(
-        "//table[@id='result_list']//tbody/tr"
-    )
+    found = support.open("/admin/isp/cpe/?q=pim0001&active__exact=1").xpath("//table[@id='result_list']//tbody/tr")
     assert len(found) <= 1
     support.http.headers["Accept-Language"] = "en"
     assert "Postal code" in support.open("/admin/isp/cpe/7/change/").text_content()
@@ -377,9 +365,7 @@ class Tap(socketserver.ThreadingTCPServer):
 
     def statuses(self) -> Counter[int]:
         answers = b"".join(self.answered)
-        return Counter(
-            int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\nServer: gunicorn", answers)
-        )
+        return Counter(int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\nServer: gunicorn", answers))
 
     def first_ids(self) -> dict[str, str]:
         """User agent -> the id of its first request."""
@@ -402,9 +388,7 @@ class TapHandler(socketserver.BaseRequestHandler):
             contextlib.suppress(OSError),
             socket.create_connection(("127.0.0.1", self.server.to), timeout=20) as demo,
         ):
-            back = threading.Thread(
-                target=self.pump, args=(demo, self.request, self.server.answered), daemon=True
-            )
+            back = threading.Thread(target=self.pump, args=(demo, self.request, self.server.answered), daemon=True)
             back.start()
             self.pump(self.request, demo, self.server.asked)
             back.join(20)
@@ -487,9 +471,7 @@ def test_a_restart_keeps_the_data_and_the_traffic_lives_on(tmp_path: Path) -> No
 
 def events(settings: Settings, topic: str, seconds: float) -> Iterator[dict[str, Any]]:
     """What is on the topic, from its beginning, for as long as that."""
-    consumer = Consumer(
-        settings.kafka(group_id=settings.group, auto_offset_reset="earliest", enable_auto_commit=False)
-    )
+    consumer = Consumer(settings.kafka(group_id=settings.group, auto_offset_reset="earliest", enable_auto_commit=False))
     consumer.subscribe([topic])
     deadline = time.monotonic() + seconds
     try:
@@ -514,9 +496,7 @@ def test_what_happens_in_the_demo_is_on_the_topics(settings: Settings) -> None:
         old = form.fields["postalcode"]
         support.send(form, postalcode="28011", wifi_password=typed)
         change = next(e for e in events(settings, topics.ADMIN_CHANGES, 20) if e.get("request_id") == asked)
-        demo.api(
-            "PATCH", "/api/v2/isp/cpes/8/", json={"wifi_password": typed}, headers={"X-Request-ID": asked}
-        )
+        demo.api("PATCH", "/api/v2/isp/cpes/8/", json={"wifi_password": typed}, headers={"X-Request-ID": asked})
         demo.api("POST", "/api/v2/cpes/41/diagnostic", headers=ours)
         demo.api("PATCH", "/api/isp/cpes/9/", json={"notes": "v1"}, headers=ours)
         seen: dict[str, dict[str, Any]] = {}

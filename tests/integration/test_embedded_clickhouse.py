@@ -1,4 +1,4 @@
-"""The embedded ClickHouse as its clients see it: clickhouse-connect, and plain HTTP as curl and other drivers use it."""
+"""The embedded ClickHouse as its clients see it: clickhouse-connect, and plain HTTP as other drivers use it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import pytest
 import urllib3
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, StreamFailureError
 from clickhouse_connect.driver.external import ExternalData
+
 from deploy.embedded import frames
 from tests.conftest import Database, Server
 
@@ -119,7 +120,7 @@ class TestClickHouseConnect:
         assert asked.result_rows == [(hostile, [1, -2], dt.datetime(2026, 1, 2, 3, 4, 5), None)]
         long = "x" * 300_000
         assert client.query("SELECT length({a:String})", parameters={"a": long}).result_rows == [(300_000,)]
-        with pytest.raises(DatabaseError, match="does not exist|UNKNOWN"):
+        with pytest.raises(DatabaseError, match=r"does not exist|UNKNOWN"):
             client.query("SELECT 1 FROM {t:Identifier}", parameters={"t": "t; DROP TABLE t"})
         assert client.command("SELECT count() FROM t") == 0
 

@@ -16,6 +16,7 @@ from confluent_kafka.admin import (
     NewTopic,
     ResourceType,
 )
+
 from deploy.embedded import kafka as embedded
 from deploy.embedded.errors import StartError
 from deploy.topics import create_topics

@@ -105,7 +105,7 @@ def test_wrong_passwords_are_limited_per_name_with_the_time_to_wait(fresh: Site)
     assert statuses == [401] * 5 + [429] * 2
     answer = post(visitor, "/login", {"name": sites.USER, "password": sites.PASSWORD}, page="/login")
     assert answer.status_code == 429
-    assert 0 < int(answer.headers["Retry-After"]) <= 300
+    assert 0 < int(answer.headers["Retry-After"]) <= 301
     assert "Demasiados intentos fallidos. Inténtalo de nuevo dentro de 5 minutos." in text_of(answer.text)
     other = post(visitor, "/login", {"name": "bea", "password": "x"}, page="/login")
     assert other.status_code == 401
@@ -347,7 +347,7 @@ def test_what_cannot_be_understood_is_said_where_it_was_typed(user: FlaskClient,
     assert said in text_of(answer.text)
     name, _, value = urlsplit(path).query.partition("=")
     if name in ("status_code", "remote_addr", "from") and "trends" not in path:
-        assert re.search(rf'<input[^>]*value="{value}"[^>]*aria-invalid="true"', answer.text)
+        assert re.search(rf'<input[^<]*value="{value}"[^<]*aria-invalid="true"', answer.text)
 
 
 def test_an_empty_result_says_how_to_widen_it(user: FlaskClient) -> None:

@@ -7,7 +7,7 @@ import fnmatch
 import ipaddress
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -31,23 +31,6 @@ from tests.integration import report_data
 MADRID = ZoneInfo("Europe/Madrid")
 ROWS = report_data.api_requests()
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def filled(clickhouse: str) -> Iterator[Settings]:
-    """Settings of a database with the rows of `report_data`."""
-    with report_data.filled_database(clickhouse) as name:
-        yield Settings(clickhouse_url=clickhouse, clickhouse_database=name)
-
-
-@pytest.fixture(scope="module")
-def store(filled: Settings) -> Store:
-    return Store(filled)
-
-
-@pytest.fixture
-def empty(clickhouse: str, database: Database) -> Store:
-    return Store(Settings(clickhouse_url=clickhouse, clickhouse_database=database.name))
 
 
 def query(text: str = "", report: Report = API_REQUESTS) -> Query:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,30 +14,12 @@ from werkzeug.datastructures import MultiDict
 from dashboard import trends
 from dashboard.filters import FilterErrors
 from dashboard.store import Store
-from schemas.settings import Settings
 from tests.conftest import Database
 from tests.integration import report_data
 
 MADRID = ZoneInfo("Europe/Madrid")
 ROWS = report_data.api_requests()
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def filled(clickhouse: str) -> Iterator[Settings]:
-    """Settings of a database with the rows of `report_data`."""
-    with report_data.filled_database(clickhouse) as name:
-        yield Settings(clickhouse_url=clickhouse, clickhouse_database=name)
-
-
-@pytest.fixture(scope="module")
-def store(filled: Settings) -> Store:
-    return Store(filled)
-
-
-@pytest.fixture
-def empty(clickhouse: str, database: Database) -> Store:
-    return Store(Settings(clickhouse_url=clickhouse, clickhouse_database=database.name))
 
 
 @pytest.mark.parametrize("interval", ["minute", "hour", "day"])

@@ -29,6 +29,8 @@ def migrate() -> None:
     from django.core.management import call_command
 
     for alias in ("default", "other"):
+        # First what the project's tables refer to, since they are made without migrations.
+        call_command("migrate", "auth", database=alias, verbosity=0)
         call_command("migrate", database=alias, run_syncdb=True, verbosity=0)
 
 

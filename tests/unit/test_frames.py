@@ -6,9 +6,10 @@ import gzip
 import zlib
 
 import pytest
-from deploy.embedded import frames
 from hypothesis import given
 from hypothesis import strategies as st
+
+from deploy.embedded import frames
 
 
 def split(data: bytes, size: int) -> list[bytes]:

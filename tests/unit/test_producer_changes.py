@@ -467,6 +467,12 @@ def test_the_setting_may_change():
         assert [(event["model"], event["action"]) for event in events()] == [("unwatched", "addition")]
 
 
+def test_a_model_that_does_not_exist_breaks_nothing():
+    with override_settings(KRILL_LOGGER={"MODELS": ["isp.Nothing", "isp.Cpe"]}):
+        Cpe.objects.create(cpename="pim1")
+        assert len(events()) == 1
+
+
 def test_a_repr_that_fails_fails_nothing(monkeypatch):
     monkeypatch.setattr(Cpe, "__str__", lambda self: 1 / 0)
     Cpe.objects.create(cpename="pim1")

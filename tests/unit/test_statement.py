@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from deploy.embedded.statement import parse
 from hypothesis import given
 from hypothesis import strategies as st
+
+from deploy.embedded.statement import parse
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from deploy.embedded import supervisor as module
 from deploy.embedded.errors import StartError
 from deploy.embedded.supervisor import Service, Stopped, Supervisor
