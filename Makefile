@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test check kafka setup lock schemas docs screenshots clean
+.PHONY: up test fuzz check kafka setup lock schemas docs screenshots clean
 
 up: setup
 	@exec $(BIN)/krill-logger up
 
 test: setup
 	$(BIN)/pytest
+
+fuzz: setup
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout 3600 tests/unit/test_masking_properties.py tests/unit/test_normalise.py \
+		tests/unit/test_paths.py tests/unit/test_filters.py
 
 check: setup
 	$(BIN)/ruff check .

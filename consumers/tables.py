@@ -16,6 +16,7 @@ _BYTES_16 = pa.binary(16)
 _ORIGIN = [
     ("ingested_at", _TIME),
     ("kafka_topic", _TEXT),
+    ("kafka_topic_id", _BYTES_16),
     ("kafka_partition", pa.int32()),
     ("kafka_offset", pa.int64()),
 ]
@@ -23,10 +24,15 @@ _ORIGIN = [
 
 @dataclass(frozen=True)
 class Table:
-    """A ClickHouse table and the Arrow schema of what is inserted into it."""
+    """A ClickHouse table and the Arrow schema of what is inserted into it.
+
+    `time` is the column of the event's time; empty for the dead letters. `rollup` says whether trends are made of it.
+    """
 
     name: str
     schema: pa.Schema
+    time: str = ""
+    rollup: bool = False
 
     def arrow(self, rows: list[tuple[Any, ...]]) -> pa.Table:
         """Columns from rows (tuples in the schema's order)."""
@@ -70,6 +76,8 @@ API_REQUESTS = Table(
             *_ORIGIN,
         ]
     ),
+    time="requested_at",
+    rollup=True,
 )
 
 ADMIN_CHANGES = Table(
@@ -95,6 +103,7 @@ ADMIN_CHANGES = Table(
             *_ORIGIN,
         ]
     ),
+    time="changed_at",
 )
 
 DEAD_LETTERS = Table(
@@ -102,6 +111,7 @@ DEAD_LETTERS = Table(
     pa.schema(
         [
             ("kafka_topic", _TEXT),
+            ("kafka_topic_id", _BYTES_16),
             ("kafka_partition", pa.int32()),
             ("kafka_offset", pa.int64()),
             ("failed_at", _TIME),

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from flask import Flask
 
 from dashboard.rows import Cut
@@ -68,21 +69,27 @@ def cell(value: object, limit: int = CLIP_IN_CELL) -> str:
     return _LINES.sub(_spell, show(cut))
 
 
-def pretty(value: object) -> str:
-    """A JSON value with indentation, or a text as it is; nothing for None and the empty text."""
-    if value is None or value == "":
-        return ""
-    if isinstance(value, str):
-        return value
+def formatted(text: str) -> str:
+    """JSON text with indentation and otherwise to the letter as stored; text that is no JSON as it is."""
     try:
-        return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+        return msgspec.json.format(text, indent=2) if text else ""
+    except (ValueError, RecursionError):
+        return text
+
+
+def pretty(value: object) -> str:
+    """A JSON value with indentation, or a text as it is; nothing for None."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    try:
+        return formatted(msgspec.json.encode(value).decode())
     except RecursionError:
-        return str(value)[:CLIP_ON_PAGE]
+        return "…"
 
 
 def panel(value: object, limit: int) -> Text:
-    """A payload for a panel; `{}` and `[]` count as empty, as nothing was sent."""
-    text = "" if value in ({}, []) else pretty(value)
+    """A payload for a panel, at most `limit` characters of it."""
+    text = value if isinstance(value, Cut) else pretty(value)
     return Text.of(text, limit)
 
 

@@ -1,21 +1,30 @@
-"""Hands events to Kafka without ever making the caller wait: an append to librdkafka's bounded memory queue."""
+"""Hands events to Kafka without ever making the caller wait: an append to a bounded queue in memory.
+
+What Kafka does not take goes to a spool on disk, if one is configured, and to Kafka later: see `spooler`.
+"""
 
 from __future__ import annotations
 
 import atexit
 import ctypes
-import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as Delivered
 
+from producers import readback, refusals
+from producers.counting import count, counters, failed
+from producers.spool import Message
+from producers.spooler import Pending, Spooler
 from schemas import topics
 
-logger = logging.getLogger(__name__)
+__all__ = ["OnDelivery", "close", "configure", "counters", "failed", "publish", "send_spool", "start"]
 
 #: Called once per accepted message from the delivery thread, with what went wrong or None once the broker has it.
 #: It must neither block nor raise.
@@ -33,33 +42,39 @@ DEFAULTS: dict[str, Any] = {
     "message.max.bytes": topics.MAX_MESSAGE_BYTES,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 64 * 1024,
-    "message.timeout.ms": 120_000,
+    # For good: as long as librdkafka itself repeats a message, the broker sees that it is the same. A message that
+    # timed out may be in Kafka all the same, and nobody can tell.
+    "message.timeout.ms": 0,
+    "reconnect.backoff.max.ms": 2_000,
     # Errors reach `_on_error`, which reports once a minute instead of a line per attempt on standard error.
     "log_level": 2,
 }
 
-#: Longest that the end of a process waits for its queue to empty, in seconds.
+#: Longest that the end of a process waits for its queue to empty, in seconds; less if Kafka is known not to answer.
 EXIT_SECONDS = 5.0
-
-_WARN_EVERY = 60.0
+_EXIT_SECONDS_AWAY = 0.2
 
 _config: dict[str, Any] = dict(DEFAULTS)
+_spool: tuple[Path, int] | None = None
 _lock = threading.Lock()
-_producer: Producer | None = None
-_counters: dict[str, int] = {}
-_warned: dict[str, float] = {}
+_sender: _Sender | None = None
 
 
-def configure(**properties: Any) -> None:
+def configure(spool: Path | None = None, spool_bytes: int = 0, **properties: Any) -> None:
     """Set librdkafka properties (`bootstrap_servers="…"` or `**{"bootstrap.servers": "…"}`).
 
     A producer that is already running is flushed and replaced, so call this at start-up.
+
+    Args:
+        spool: folder in which API events wait while Kafka does not take them; without one they wait in memory only.
+        spool_bytes: most that the folder may hold.
     """
-    global _config
+    global _config, _spool
     config = DEFAULTS | {name.replace("_", ".") if name != "log_level" else name: v for name, v in properties.items()}
-    if config != _config:
+    place = (spool, spool_bytes) if spool is not None and spool_bytes > 0 else None
+    if (config, place) != (_config, _spool):
         close()
-        _config = config
+        _config, _spool = config, place
 
 
 def publish(
@@ -71,116 +86,207 @@ def publish(
 ) -> bool:
     """Append a message to the queue; returns at once, whatever state the broker is in.
 
+    Args:
+        on_delivery: for a caller that keeps the message itself until Kafka has it; it never goes to the spool.
+
     Returns:
-        False if it was dropped, which `counters()` shows as `dropped_queue_full`, `dropped_too_large` or
-        `dropped_error`; `on_delivery` is not called then.
+        False if it was dropped, which `counters()` shows as `dropped_…`; `on_delivery` is not called then.
     """
     try:
-        _running().produce(
-            topic,
-            value,
-            key,
-            headers=list(headers),
-            on_delivery=_report if on_delivery is None else _reporting(on_delivery),
-        )
+        sender = _running()
+        if on_delivery is None:
+            kept = sender.take(Message(topic, key.encode() if isinstance(key, str) else key, value, list(headers)))
+        else:
+            report = partial(_report, on_delivery)
+            sender.producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
+            kept = True
     except BufferError:
         failed("dropped_queue_full", "the queue to Kafka is full")
     except KafkaException as error:
         too_large = error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE
-        failed("dropped_too_large" if too_large else "dropped_error", str(error.args[0].str()))
+        failed("dropped_too_large" if too_large else "dropped_error", refusals.sentence(error.args[0]))
     except Exception as error:
         failed("dropped_error", repr(error))
     else:
-        _count("queued")
-        return True
+        if kept:
+            count("queued")
+        return kept
     return False
 
 
-def counters() -> dict[str, int]:
-    """What has happened in this process so far: `queued`, `delivered`, `delivery_failed`, `dropped_…`, `…_errors`."""
-    return dict(_counters)
+def start() -> None:
+    """Send what processes that died left in the spool, from now on, also before anything is published.
+
+    Raises:
+        KafkaException: librdkafka refuses its configuration.
+    """
+    _running()
 
 
-def failed(reason: str, text: str) -> None:
-    """Count `reason`, and warn about it, yet at most once a minute."""
-    _count(reason)
-    now = time.monotonic()
-    if now - _warned.get(reason, -_WARN_EVERY) >= _WARN_EVERY:
-        _warned[reason] = now
-        logger.warning("Krill Logger: %s (%s, %d so far)", text, reason, _counters.get(reason, 0))
+def send_spool(seconds: float) -> bool:
+    """Wait until all that lies in the spool, and has no living owner, is in Kafka; at most `seconds`. False if not.
+
+    Raises:
+        KafkaException: librdkafka refuses its configuration.
+    """
+    spooler = _running().spooler
+    if spooler is None:
+        return True
+    spooler.rescan()
+    return spooler.idle.wait(seconds)
 
 
 def close(seconds: float = EXIT_SECONDS) -> int:
-    """Send what is queued, for at most `seconds`, and stop. Never call this in a request.
+    """Send what is queued, for at most `seconds`, put the rest into the spool, and stop. Never call this in a request.
 
     Returns:
-        How many messages could not be sent and are lost.
+        How many messages could be neither sent nor kept, and are lost.
     """
-    global _producer
+    global _sender
     with _lock:
-        producer, _producer = _producer, None
-    if producer is None:
-        return 0
-    left = int(producer.flush(seconds))
-    if left:
-        _count("dropped_at_exit", left)
-        logger.warning("Krill Logger: %d events were still queued when the process ended", left)
-        producer.purge()
-        producer.flush(0)
-    return left
+        sender, _sender = _sender, None
+    return 0 if sender is None else sender.close(seconds)
 
 
-def _count(name: str, by: int = 1) -> None:
-    # Not locked: losing one of two increments at the very same moment is cheaper than a lock in every request.
-    _counters[name] = _counters.get(name, 0) + by
+class _Sender:
+    """The producer of one process, and its spool."""
+
+    def __init__(self) -> None:
+        self.config = dict(_config)
+        self.pending: dict[Pending, None] = {}
+        self.closed = False
+        self.producer = Producer({**self.config, "error_cb": self._on_error})
+        self.spooler: Spooler | None = None
+        self._answered = float("-inf")
+        threading.Thread(target=self._serve, name="krill-logger-kafka", daemon=True).start()
+        if _spool is not None:
+            self.spooler = Spooler(self, *_spool, bootstrap=self.config["bootstrap.servers"])
+            self.spooler.start()
+
+    def take(self, message: Message) -> bool:
+        """To Kafka's queue, or to the spool. False if it was dropped."""
+        spooler = self.spooler
+        if spooler is None:
+            self.hand_over(Pending(message))
+            return True
+        if not spooler.away:
+            try:
+                self.hand_over(Pending(message))
+                return True
+            except BufferError:
+                pass
+        return spooler.keep(message)
+
+    def hand_over(self, pending: Pending) -> None:
+        message = pending.message
+        self.pending[pending] = None
+        try:
+            self.producer.produce(
+                message.topic,
+                message.value,
+                message.key,
+                headers=message.headers,
+                on_delivery=partial(self._report, pending),
+            )
+        except BaseException:
+            del self.pending[pending]
+            raise
+
+    def answers(self, topic: str) -> bool:
+        if time.monotonic() - self._answered < 1.0:
+            return True
+        try:
+            error = self.producer.list_topics(topic, 1.0).topics[topic].error
+        except KafkaException as failure:
+            error = failure.args[0]
+        if error is not None:
+            failed("broker_errors", refusals.sentence(error, topic))
+        return error is None
+
+    def present(self, topic: str, since_ms: int, ids: Collection[bytes]) -> set[bytes]:
+        return readback.present(self.config, topic, since_ms, ids)
+
+    def close(self, seconds: float) -> int:
+        if self.spooler is not None and self.spooler.away:
+            seconds = min(seconds, _EXIT_SECONDS_AWAY)
+        left = int(self.producer.flush(seconds))
+        self.closed = True
+        kept_elsewhere = left - len(self.pending)
+        lost = self.spooler.close() if self.spooler is not None else len(self.pending)
+        if lost:
+            failed("dropped_at_exit", "events were still queued when the process ended, and are lost", lost)
+        if left:
+            self.producer.purge()
+            self.producer.flush(0)
+        return lost + max(kept_elsewhere, 0)
+
+    def _serve(self) -> None:
+        while not self.closed:
+            self.producer.poll(0.2)
+
+    def _report(self, pending: Pending, error: KafkaError | None, _message: Delivered) -> None:
+        self.pending.pop(pending, None)
+        spooler = self.spooler
+        if error is None:
+            self._answered = time.monotonic()
+            count("delivered")
+            if spooler is not None:
+                spooler.acknowledged(pending)
+            return
+        if self.closed:  # purged; the spool has it, or `close` has counted it
+            return
+        topic = pending.message.topic
+        if error.code() in refusals.OF_THE_MESSAGE:
+            failed("dropped_refused", refusals.sentence(error, topic))
+            if spooler is not None:
+                spooler.acknowledged(pending)
+            return
+        failed("delivery_failed", refusals.sentence(error, topic))
+        if spooler is not None:
+            spooler.refused(pending, in_doubt=error.code() not in refusals.OF_THE_TOPIC)
+
+    def _on_error(self, error: KafkaError) -> None:
+        failed("broker_errors", refusals.sentence(error))
+        if error.fatal() and not self.closed:
+            # An idempotent producer that lost its sequence never sends again: the next event makes a new one.
+            threading.Thread(target=_replace, args=(self,), daemon=True).start()
 
 
-def _running() -> Producer:
-    """This process's producer, made on first use."""
-    global _producer
-    producer = _producer
-    if producer is None:
+def _report(on_delivery: OnDelivery, error: KafkaError | None, _message: Delivered) -> None:
+    count("delivered" if error is None else "delivery_failed")
+    on_delivery(error)
+
+
+def _running() -> _Sender:
+    """This process's sender, made on first use."""
+    global _sender
+    sender = _sender
+    if sender is None:
         with _lock:
-            producer = _producer
-            if producer is None:
-                producer = _producer = Producer({**_config, "error_cb": _on_error})
-                threading.Thread(target=_serve, args=(producer,), name="krill-logger-kafka", daemon=True).start()
-    return producer
+            sender = _sender
+            if sender is None:
+                sender = _sender = _Sender()
+    return sender
 
 
-def _serve(producer: Producer) -> None:
-    while producer is _producer:
-        producer.poll(0.5)
-
-
-def _report(error: KafkaError | None, message: Message) -> None:
-    """Delivery report of an event that nobody else keeps: here a spool on disk can take it over."""
-    if error is None:
-        _count("delivered")
-    elif error.code() != KafkaError._PURGE_QUEUE:  # that is `close`, which has counted it
-        failed("delivery_failed", f"Kafka did not take an event for {message.topic()}: {error.str()}")
-
-
-def _reporting(on_delivery: OnDelivery) -> Callable[[KafkaError | None, Message], None]:
-    def report(error: KafkaError | None, _message: Message) -> None:
-        _count("delivered" if error is None else "delivery_failed")
-        on_delivery(error)
-
-    return report
-
-
-def _on_error(error: KafkaError) -> None:
-    failed("broker_errors", f"Kafka: {error.str()}")
+def _replace(sender: _Sender) -> None:
+    global _sender
+    with _lock:
+        if _sender is not sender:
+            return
+        _sender = None
+    sender.close(0)
 
 
 def _forget_after_fork() -> None:
     """librdkafka's threads do not survive a fork: the child makes its own producer and never frees its parent's."""
-    global _lock, _producer
+    global _lock, _sender
     _lock = threading.Lock()
-    if _producer is not None:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_producer))
-        _producer = None
-    _counters.clear()
+    if _sender is not None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_sender.producer))
+        if _sender.spooler is not None:
+            _sender.spooler.forget()
+        _sender = None
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)

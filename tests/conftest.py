@@ -16,12 +16,19 @@ from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
 
+import hypothesis
 import pytest
 
 from deploy.embedded import clickhouse as embedded_clickhouse
 from deploy.embedded import kafka as embedded_kafka
 from deploy.embedded.death import die_with_parent
 from schemas.settings import Settings
+
+# The same examples each time, so that a run says something of the change; `make fuzz` looks for new ones. How long one
+# takes depends on what else the machine does.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=5_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

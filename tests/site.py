@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import html
 import json
 import re
 import threading
@@ -249,3 +250,10 @@ def csrf_token(client: FlaskClient, page: str) -> str:
     found = re.search(r'name="csrf_token" value="([^"]+)"', client.get(page).text)
     assert found
     return found[1]
+
+
+def text_of(page: str) -> str:
+    """What a page says, without its tags."""
+    bare = re.sub(r"<(svg|head)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", bare)))
+    return re.sub(r"(?<=\() | (?=[).,:])", "", text)

@@ -1,5 +1,5 @@
-// Builds dashboard/static: bundled css and js, fonts and the icon sprite, all with hashed names, a gzip beside each,
-// and manifest.json, which tells the app their names.
+// Builds dashboard/static: bundled css and js, fonts and the icon sprite, all with hashed names, and manifest.json,
+// which tells the app their names.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
@@ -60,10 +60,7 @@ await hashed("favicon", ".svg", await readFile(path.join(here, "favicon.svg")));
 
 let total = 0;
 for (const file of await readdir(staging)) {
-  if (!/\.(css|js|svg)$/.test(file)) continue;
-  const packed = gzipSync(await readFile(path.join(staging, file)), { level: 9 });
-  if (/\.(css|js)$/.test(file)) total += packed.length;
-  await writeFile(path.join(staging, `${file}.gz`), packed);
+  if (/\.(css|js)$/.test(file)) total += gzipSync(await readFile(path.join(staging, file)), { level: 9 }).length;
 }
 await writeFile(path.join(staging, "manifest.json"), JSON.stringify(manifest, null, 2));
 await rm(target, { recursive: true, force: true });

@@ -45,7 +45,7 @@ def _csrf(_error: CSRFError) -> ResponseReturnValue:
 
 def _too_many(_error: RateLimitExceeded) -> ResponseReturnValue:
     seconds = max(1, math.ceil(reset_at() - time.time()))
-    minutes = math.ceil(seconds / 60)
+    minutes = round(seconds / 60)
     wait = (
         ngettext("Try again in %(num)s second.", "Try again in %(num)s seconds.", seconds)
         if seconds <= 60

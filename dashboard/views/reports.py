@@ -11,9 +11,9 @@ from flask import Blueprint, Response, abort, jsonify, redirect, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
-from dashboard import export, i18n, times, values
+from dashboard import export, i18n, rows, times, values
 from dashboard.address import Address
-from dashboard.columns import Report
+from dashboard.columns import ADMIN_CHANGES, Report
 from dashboard.filters import FilterError, FilterErrors, Query, decode, exact, parse
 from dashboard.layouts import ACTIONS, LABELS, LAYOUTS, Field, Layout
 from dashboard.ranges import QUICK_RANGES, parameter, quick_range, with_offset
@@ -136,7 +136,7 @@ def show_values(layout: Layout, column: str) -> Response:
 
 def show_row(layout: Layout, event_id: UUID) -> str:
     """One event: whole as a page, or as the fragment that a list puts under its row."""
-    item = state().store.row(layout.report, str(event_id))
+    item = _row(layout.report, str(event_id))
     if item is None:
         abort(404, gettext("There is no event with this id. It may be older than what is kept."))
     fragment = "fragment" in request.args
@@ -157,7 +157,7 @@ def show_raw(layout: Layout, event_id: UUID, column: str) -> Response:
     """One payload in full, as plain text."""
     if column not in RAW_COLUMNS or column not in layout.report.by_name:
         abort(404)
-    item = state().store.row(layout.report, str(event_id))
+    item = state().store.row(layout.report, str(event_id), read_json=values.formatted)
     if item is None:
         abort(404)
     text = values.pretty(item[column]).encode(errors="backslashreplace")
@@ -187,6 +187,12 @@ def _plain(address: Address) -> Address | None:
     return Address(address.path, tuple(pairs))
 
 
+def _row(report: Report, event_id: str) -> dict[str, Any] | None:
+    # The diff needs the changes as values; a payload is shown as it was stored.
+    read_json = rows.parse_json if report is ADMIN_CHANGES else values.formatted
+    return state().store.row(report, event_id, read_json=read_json)
+
+
 def _opened(report: Report, address: Address) -> dict[str, dict[str, Any]]:
     """The rows that the URL says are open, by event id."""
     opened = {}
@@ -195,7 +201,7 @@ def _opened(report: Report, address: Address) -> dict[str, dict[str, Any]]:
             event_id = str(UUID(text))
         except ValueError:
             continue
-        if item := state().store.row(report, event_id):
+        if item := _row(report, event_id):
             opened[event_id] = item
     return opened
 

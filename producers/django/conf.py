@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from typing import Any
@@ -37,12 +38,12 @@ class Conf:
     MAX_BODY_BYTES: int = 64 * 1024
 
     def models(self) -> list[type[Model]]:
-        """The model classes of `MODELS`, each as its concrete model.
-
-        Raises:
-            LookupError, ValueError: an entry that names no model.
-        """
-        return list(dict.fromkeys(apps.get_model(label)._meta.concrete_model for label in self.MODELS))
+        """The model classes of `MODELS`, each as its concrete model; what names no model is left to `check`."""
+        found: dict[type[Model], None] = {}
+        for label in self.MODELS:
+            with suppress(LookupError, ValueError):
+                found[apps.get_model(label)._meta.concrete_model] = None
+        return list(found)
 
 
 @lru_cache(maxsize=1)

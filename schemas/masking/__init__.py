@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.masking.names import NAME_KEYS, VALUE_KEYS, is_secret, might_hold_secret
+from schemas.masking.names import Kind, is_secret, kind, might_hold_secret
 from schemas.masking.text import TextMasker
 
 __all__ = ["MAX_DEPTH", "SUBSTITUTE", "is_secret", "mask", "mask_bytes", "mask_text", "might_hold_secret"]
@@ -23,9 +23,7 @@ SUBSTITUTE = "********************"
 MAX_DEPTH = 500
 
 
-def mask(
-    value: Any, *, extra: Collection[str] = (), substitute: str = SUBSTITUTE
-) -> tuple[Any, list[str]]:
+def mask(value: Any, *, extra: Collection[str] = (), substitute: str = SUBSTITUTE) -> tuple[Any, list[str]]:
     """A copy of a JSON-like value without its secrets, and the sorted names of the fields that were masked.
 
     Tuples and sets become lists; what JSON does not know (a Decimal, a UUID, a datetime) is passed on as it is. Never
@@ -49,24 +47,18 @@ def mask_bytes(data: bytes, *, extra: Collection[str] = (), substitute: str = SU
     text stay as they are."""
     if not extra and not might_hold_secret(data):
         return data, []
-    for encoding in _encodings(data):
-        try:
-            text = data.decode(encoding, "surrogatepass")
-        except UnicodeDecodeError:
-            continue
-        masked, names = mask_text(text, extra=extra, substitute=substitute)
-        return masked.encode(encoding, "surrogatepass"), names
-    masked, names = mask_text(data.decode("utf-8", "surrogateescape"), extra=extra, substitute=substitute)
-    return masked.encode("utf-8", "surrogateescape"), names
+    encoding, errors = _encoding(data)
+    masked, names = mask_text(data.decode(encoding, errors), extra=extra, substitute=substitute)
+    return masked.encode(encoding, errors), names
 
 
-def _encodings(data: bytes) -> tuple[str, ...]:
-    head = data[:4]
-    if head[:2] == b"\xff\xfe" or head[1::2] == b"\0\0":
-        return ("utf-16-le",)
-    if head[:2] == b"\xfe\xff" or head[::2] == b"\0\0":
-        return ("utf-16-be",)
-    return ()
+def _encoding(data: bytes) -> tuple[str, str]:
+    """Encoding and error handler with which any bytes decode, and encode to the same again."""
+    low, high = data[::2].count(0), data[1::2].count(0)
+    if len(data) % 2 == 0 and max(low, high) > len(data) // 4 and min(low, high) < max(low, high) // 8:
+        # Names in UTF-16 have a zero in every other byte.
+        return ("utf-16-le" if high > low else "utf-16-be"), "surrogatepass"
+    return "utf-8", "surrogateescape"
 
 
 class _Walk:
@@ -106,10 +98,11 @@ class _Walk:
             copy = {}
         elif isinstance(value, (list, tuple, set, frozenset)):
             copy = []
-            if (listed or isinstance(value, tuple)) and len(value) in (2, 3):
+            if len(value) in (2, 3):
                 first, *rest = value
-                if isinstance(first, (str, bytes)) and (name := self.text.secret_name(_text(first))):
-                    return [first, *(self._masked(name, item) for item in rest)]
+                told = self.text.secret_name(_text(first)) if isinstance(first, (str, bytes)) else ""
+                if told and (listed or isinstance(value, tuple) or self.text.substitute in rest):
+                    return [first, *(self._masked(told, item) for item in rest)]
         else:
             return value
         if depth >= MAX_DEPTH and value:
@@ -118,37 +111,34 @@ class _Walk:
         return copy
 
     def _fields(self, source: Mapping[Any, Any], copy: dict[Any, Any], depth: int) -> None:
-        told = self._told(source)
-        for key, item in source.items():
+        kinds = [kind(key) for key in source]
+        paired = Kind.VALUE in kinds and Kind.NAME in kinds
+        told = self._told(source) if paired else ""
+        for (key, item), of in zip(source.items(), kinds, strict=True):
+            if of is Kind.PLAIN and not self.text.extra:
+                copy[key] = self._copy(item, depth)
+                continue
             name = self.text.mask_name(key if isinstance(key, str) else str(key))
-            if isinstance(key, str):
-                key = name
-            lowered = name.lower()
-            if told is not None and lowered in NAME_KEYS and self._tells(item):
-                copy[key] = self._copy(item, depth)
-            elif told and lowered in VALUE_KEYS:
-                copy[key] = self._masked(told, item)
-            elif self.text.is_secret(name):
-                copy[key] = self._masked(name, item)
+            if told and of is Kind.VALUE:
+                masked = self._masked(told, item)
+            elif self.text.is_secret(name) and not (paired and of is Kind.NAME and self._tells(item)):
+                masked = self._masked(name, item)
             else:
-                copy[key] = self._copy(item, depth)
+                masked = self._copy(item, depth)
+            copy[name if isinstance(key, str) else key] = masked
 
-    def _told(self, source: Mapping[Any, Any]) -> str | None:
-        """The secret name that a name/value pair gives; empty if the name is no secret; None if this is no pair."""
-        if len(source) < 2:
-            return None
-        lowered = {key.lower(): key for key in source if isinstance(key, str)}
-        if VALUE_KEYS.isdisjoint(lowered) or NAME_KEYS.isdisjoint(lowered):
-            return None
-        told = [source[key] for low, key in lowered.items() if low in NAME_KEYS and self._tells(source[key])]
-        return next(filter(None, map(self.text.secret_name, told)), "") if told else None
+    def _told(self, source: Mapping[Any, Any]) -> str:
+        """The secret name that a name/value pair gives, the empty string if none."""
+        told = (
+            self.text.secret_name(item) for key, item in source.items() if kind(key) is Kind.NAME and self._tells(item)
+        )
+        return next(filter(None, told), "")
 
     def _tells(self, value: Any) -> bool:
         return isinstance(value, str) and self.text.is_name(value)
 
     def _items(self, source: Any, copy: list[Any], depth: int) -> None:
-        for item in source:
-            copy.append(self._copy(item, depth, listed=True))
+        copy.extend(self._copy(item, depth, listed=True) for item in source)
 
     def _masked(self, name: str, value: Any) -> Any:
         if value is None or (not value and not isinstance(value, (bool, int, float))):

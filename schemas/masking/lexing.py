@@ -9,12 +9,16 @@ from typing import NamedTuple
 CLOSER = {"(": ")", "[": "]", "{": "}"}
 
 # A Python prefix, backslashes (each level of JSON in JSON escapes the quote once more), the quote; or an HTML entity.
-OPENING = r"(?:(?<!\w)[bBrRuUfF]{1,2}(?=[\"']))?(?:\\*+[\"']|&(?:quot|apos|\#39|\#34|\#x27|\#x22);)"
+OPENING = r"(?:(?<!\w)[bBrRuUfF]{1,2}(?=[\"']))?(?:(?<!\\)\\*+[\"']|&(?:quot|apos|\#39|\#34|\#x27|\#x22);)"
 _OPENING = re.compile(OPENING)
 _QUOTE_RUN = {quote: re.compile(rf"(?<!\\)(\\*+){quote}") for quote in "\"'"}
+_SIMPLE = {'"': re.compile(r'[^"\\]*+"'), "'": re.compile(r"[^'\\]*+'(?!\w)")}
 _BRACKET_OR_QUOTE = re.compile(rf"(?P<open>[\[({{])|(?P<close>[\])}}])|(?P<quote>{OPENING})")
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U(000[0-9a-fA-F]{5}|0010[0-9a-fA-F]{4})|(.))", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U(000[0-9a-fA-F]{5}|0010[0-9a-fA-F]{4})|(.))", re.DOTALL
+)
 _TO_ESCAPE = re.compile(r"[\x00-\x1f\\\"'\ud800-\udfff]")
+_SURROGATE_PAIR = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0"}
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 _MAX_LEVELS = 7
@@ -38,16 +42,27 @@ class Quoted(NamedTuple):
             if "\\" not in raw:
                 break
             raw = _ESCAPE.sub(_unescaped, raw)
+        if _SURROGATE_PAIR.search(raw):
+            raw = raw.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
         return raw
 
     def encode(self, text: str) -> str:
         """The content that says `text`."""
-        if self.quote[0] == "&":
-            return html.escape(text)
-        quote = self.quote[-1]
-        for _ in range(self.levels):
-            text = _TO_ESCAPE.sub(lambda match: _escaped(match[0], quote), text)
-        return text
+        return encode(text, self.quote)
+
+
+def encode(text: str, quote: str) -> str:
+    """`text` as it is written between quotes of this kind (`"`, `\\'`, `&quot;` …)."""
+    if quote[0] == "&":
+        return html.escape(text)
+    for _ in range(_levels(quote)):
+        text = _TO_ESCAPE.sub(lambda match: _escaped(match[0], quote[-1]), text)
+    return text
+
+
+def _levels(quote: str) -> int:
+    """How many times a string in these quotes was escaped."""
+    return quote.count("\\").bit_length() + 1
 
 
 def _unescaped(match: re.Match[str]) -> str:
@@ -86,7 +101,9 @@ class Lexer:
                 return Quoted(start, len(text), len(text), token, 1, closed=False)
             return Quoted(start, end, end + len(token), token, 1, closed=True)
         quote, run = token[-1], token.count("\\")
-        levels = (run + 1).bit_length()
+        if not run and (simple := _SIMPLE[quote].match(text, start)):
+            return Quoted(start, simple.end() - 1, simple.end(), quote, 1, closed=True)
+        levels = _levels(token)
         if levels > _MAX_LEVELS:
             return None
         delimiter = token[-1 - run :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from enum import IntEnum
 from functools import lru_cache
 
 #: Longest name that is reported, in characters.
@@ -20,7 +21,28 @@ _LONG_WORDS = re.compile(
 
 # Match as a word of a name. Deliberately not here: `passport` (a number, not a credential), `pan`, `code`, `hash`.
 _SHORT_WORDS = frozenset(
-    "key keys pin pins psk pass pw otp totp cvv cvc puk auth oauth jwt sid clave claves csrf bearer".split()
+    (
+        "key",
+        "keys",
+        "pin",
+        "pins",
+        "psk",
+        "pass",
+        "pw",
+        "otp",
+        "totp",
+        "cvv",
+        "cvc",
+        "puk",
+        "auth",
+        "oauth",
+        "jwt",
+        "sid",
+        "clave",
+        "claves",
+        "csrf",
+        "bearer",
+    )
 )
 
 # The words of a name: snake, kebab, dotted and camel case, digits between them. `SSID` is one word and never `sid`.
@@ -30,7 +52,7 @@ _WORD = re.compile(r"[BE]?SS[Ii][Dd]|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # first letters are as rare and as few as possible: that is what makes the search fast.
 _ANCHORS = (
     r"p(?:ass|in|w|sk|uk|(?<=otp))|k(?:ey|(?<=tok)en)|c(?:re[td]|ookie|v[vc]|lave|srf|ontrase)|uth|bearer|basic"
-    r"|d(?:(?<=sid)|(?<=nid)|(?<=n.id))|j(?:wt|(?<=eyj))|@|%[2-7]|\\+(?:u00|x|/)|&(?:#|quot|apos)|failing row|\x00"
+    r"|d(?:(?<=sid)|(?<=nid)|(?<=n.id))|j(?:wt|(?<=eyj))|@|%[2-7]|\\(?:u00|x|/)|&(?:#|quot|apos)|failing row|\x00"
 )
 _ANCHOR_IN_TEXT = re.compile(_ANCHORS)
 _ANCHOR_IN_BYTES = re.compile(_ANCHORS.encode())
@@ -40,12 +62,55 @@ NAME_LIKE = re.compile(rf"(?=.*[^\W\d_])[\w \-.\[\]()/]{{1,{MAX_NAME}}}")
 
 #: `{"name": "password", "value": "x"}`: fields that hold a name …
 NAME_KEYS = frozenset(
-    "name names key k field fieldname field_name param parameter parametername attribute attr property variable var "
-    "option setting header column label id type path nombre campo clave".split()
+    (
+        "name",
+        "names",
+        "key",
+        "k",
+        "field",
+        "fieldname",
+        "field_name",
+        "param",
+        "parameter",
+        "parametername",
+        "attribute",
+        "attr",
+        "property",
+        "variable",
+        "var",
+        "option",
+        "setting",
+        "header",
+        "column",
+        "label",
+        "id",
+        "type",
+        "path",
+        "nombre",
+        "campo",
+        "clave",
+    )
 )
 #: … and fields that hold that name's value.
 VALUE_KEYS = frozenset(
-    "value values val v old new old_value new_value oldvalue newvalue before after from to valor valores".split()
+    (
+        "value",
+        "values",
+        "val",
+        "v",
+        "old",
+        "new",
+        "old_value",
+        "new_value",
+        "oldvalue",
+        "newvalue",
+        "before",
+        "after",
+        "from",
+        "to",
+        "valor",
+        "valores",
+    )
 )
 
 
@@ -70,3 +135,36 @@ def _is_secret(name: str) -> bool:
     if _LONG_WORDS.search(name):
         return True
     return any(word.lower() in _SHORT_WORDS for word in _WORD.findall(name))
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a field's name is no more than that. What a body was parsed to that is something else can stand in a
+    name (`{'{"pin": 1}': ''}`), and a token can."""
+    return len(name) <= 40 and name.isidentifier()
+
+
+class Kind(IntEnum):
+    """What a field's name tells about its value."""
+
+    PLAIN = 0
+    SECRET = 1
+    NAME = 2  # holds a name, if a VALUE stands beside it
+    VALUE = 3
+    ODD = 4  # no identifier: the name may hold a secret itself
+
+
+def kind(name: object) -> Kind:
+    """The kind of a field's name."""
+    return _kind(name) if isinstance(name, str) and len(name) <= MAX_NAME else Kind.ODD
+
+
+@lru_cache(maxsize=8192)
+def _kind(name: str) -> Kind:
+    lowered = name.lower()
+    if lowered in NAME_KEYS:
+        return Kind.NAME
+    if lowered in VALUE_KEYS:
+        return Kind.VALUE
+    if not is_plain_name(name):
+        return Kind.ODD
+    return Kind.SECRET if is_secret(name) else Kind.PLAIN

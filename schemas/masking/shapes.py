@@ -27,8 +27,9 @@ _USERINFO_ALONE = re.compile(r"(://)([^\s/?#@:\"'<>]{20,256})(?=@)")
 
 # PostgreSQL: `Key (wifi_password)=(x) already exists`; SQL: `INSERT INTO t (a, pin) VALUES (1, 'x')`.
 _COLUMNS = re.compile(
-    r"\(([^()\n]{1,2000})\)(?:=| VALUES )\((.*?)"
-    r"(?:(?=\)(?: already exists| is (?:not present|still referenced)| conflicts with|;?[ \t]*(?:\n|\Z| RETURNING)))|\Z)",
+    r"(?:\bKey |\bINTO [^\s()]{1,200} )\(([^()\n]{1,2000})\)(?:=| VALUES )\((.*?)"
+    r"(?:(?=\)(?: already exists| is (?:not present|still referenced)| conflicts with| RETURNING|;?[ \t]*(?:\n|\Z)))"
+    r"|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
 _COLUMN = re.compile(r"[\w.]+")

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS api_requests (
     truncated Array(LowCardinality(String)) COMMENT 'Names of the columns whose values were cut because of their size',
     ingested_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'When the worker stored the row',
     kafka_topic LowCardinality(String) COMMENT 'Topic of the message this row was made from',
+    kafka_topic_id UUID COMMENT 'Kafka''s identity of that topic: one that was deleted and made again has another',
     kafka_partition Int32 COMMENT 'Partition of that message',
     kafka_offset Int64 CODEC(Delta, ZSTD(1)) COMMENT 'Offset of that message',
     INDEX event_id_index event_id TYPE bloom_filter(0.001) GRANULARITY 1,
@@ -58,6 +59,7 @@ CREATE TABLE IF NOT EXISTS admin_changes (
     masked Array(LowCardinality(String)) COMMENT 'Names of the fields whose values were masked',
     ingested_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'When the worker stored the row',
     kafka_topic LowCardinality(String) COMMENT 'Topic of the message this row was made from',
+    kafka_topic_id UUID COMMENT 'Kafka''s identity of that topic: one that was deleted and made again has another',
     kafka_partition Int32 COMMENT 'Partition of that message',
     kafka_offset Int64 CODEC(Delta, ZSTD(1)) COMMENT 'Offset of that message',
     INDEX event_id_index event_id TYPE bloom_filter(0.001) GRANULARITY 1,
@@ -72,9 +74,9 @@ SETTINGS non_replicated_deduplication_window = 10000
 COMMENT 'One row per addition, change or deletion of an object in Krill v1';
 
 -- A dead letter may be sent twice when a worker dies between sending it and committing; the sorting key makes them one.
--- The hash keeps apart the messages of a topic that was deleted and made again.
 CREATE TABLE IF NOT EXISTS dead_letters (
     kafka_topic LowCardinality(String) COMMENT 'Topic of the message that failed',
+    kafka_topic_id UUID COMMENT 'Kafka''s identity of that topic: one that was deleted and made again has another',
     kafka_partition Int32 COMMENT 'Partition of the message that failed',
     kafka_offset Int64 COMMENT 'Offset of the message that failed',
     failed_at DateTime64(3, 'UTC') COMMENT 'When the worker gave it up',
@@ -85,7 +87,7 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     value String COMMENT 'Bytes of the message, secrets masked as far as they are text'
 )
 ENGINE = ReplacingMergeTree(failed_at)
-ORDER BY (kafka_topic, kafka_partition, kafka_offset, cityHash64(value))
+ORDER BY (kafka_topic, kafka_topic_id, kafka_partition, kafka_offset)
 SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'Messages that could not become a row; read with FINAL';
 
@@ -95,7 +97,7 @@ CREATE TABLE IF NOT EXISTS pipeline_status (
     committed_offset Int64 COMMENT 'Everything below this offset is stored',
     end_offset Int64 COMMENT 'Offset that the next message of the partition will get',
     lag Int64 COMMENT 'Messages of the partition that are not stored yet',
-    state LowCardinality(String) COMMENT 'running, paused or stopped',
+    state LowCardinality(String) COMMENT 'running, paused, stopped, or stopped by flood',
     worker String COMMENT 'Worker that owns the partition',
     kafka_error String COMMENT 'What the worker last heard from Kafka; empty if all is well',
     last_event_at DateTime64(3, 'UTC') COMMENT 'Time of the newest event stored from the partition',
@@ -104,3 +106,14 @@ CREATE TABLE IF NOT EXISTS pipeline_status (
 ENGINE = ReplacingMergeTree(updated_at)
 ORDER BY (topic, partition)
 COMMENT 'What the workers last said of each partition; read with FINAL';
+
+CREATE TABLE IF NOT EXISTS floods (
+    topic LowCardinality(String) COMMENT 'Kafka topic',
+    state LowCardinality(String) COMMENT 'stopped by a worker; resumed or accepted by an operator',
+    accepted_until DateTime('UTC') COMMENT 'Until then any share of dead letters is accepted',
+    reason String COMMENT 'What the worker saw',
+    at DateTime64(3, 'UTC') COMMENT 'When this was said'
+)
+ENGINE = ReplacingMergeTree(at)
+ORDER BY topic
+COMMENT 'Topics that workers stopped because nearly all of their messages failed; read with FINAL';

@@ -26,7 +26,8 @@ def main() -> None:
         try:
             time.sleep(TRAFFIC_SECONDS)
             chromium = playwright.chromium.launch(
-                executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"), args=["--no-sandbox", "--lang=es-ES"]
+                executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
+                args=["--no-sandbox", "--lang=es-ES"],
             )
             page = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="es-ES").new_page()
             page.goto(f"{stack.dashboard}/login")

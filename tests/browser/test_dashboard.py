@@ -261,9 +261,14 @@ def test_both_languages_fit_and_are_chosen_in_the_menu(browser: Browser, site: S
         for path in PAGES:
             page.goto(path)
             assert overflow(page) == 0, path
-        page.goto("/")
+        page.set_viewport_size(SIZES["desktop"])
+        page.goto("/api-requests")
+        clipped = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth).map(cell => cell.textContent)"
+        assert page.locator(".c-time, .c-ms, .c-status, thead th").evaluate_all(clipped) == []
         page.locator(".user-menu summary").click()
         page.get_by_role("button", name="Español").click()
+        assert page.locator(".c-time, .c-ms, .c-status, thead th").evaluate_all(clipped) == []
+        page.goto("/")
         expect(page.get_by_role("heading", level=1)).to_have_text("Inicio de Logger")
 
 

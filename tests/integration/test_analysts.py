@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from schemas import migrations
 from tests.conftest import Database
 
 PAGE = (Path(__file__).parents[2] / "docs" / "analysts.md").read_text()
@@ -58,25 +57,3 @@ def test_percentiles_are_finished_numbers(filled: Client) -> None:
     row = filled.query("SELECT count, errors, p50, p95, p99 FROM response_times ORDER BY minute DESC").first_item
     assert (row["count"], row["errors"]) == (1, 1)
     assert row["p50"] == pytest.approx(120.5, rel=0.02)
-
-
-def test_every_column_and_table_has_a_comment(database: Database) -> None:
-    bare = database.client.query(
-        "SELECT table, name FROM system.columns WHERE database = {name:String} AND comment = '' "
-        "AND table NOT LIKE '%\\\\_feed' AND table != 'schema_migrations'",
-        parameters={"name": database.name},
-    ).result_rows
-    assert bare == []
-    tables = database.client.query(
-        "SELECT name FROM system.tables WHERE database = {name:String} AND comment = '' AND name NOT LIKE '%\\\\_feed'",
-        parameters={"name": database.name},
-    ).result_rows
-    assert tables == []
-
-
-def test_migrations_run_twice(filled: Client) -> None:
-    assert migrations.apply(filled, str(filled.database)) == []
-    filled.command("TRUNCATE TABLE schema_migrations")
-    assert migrations.apply(filled, str(filled.database))
-    assert filled.query("SELECT count() FROM api_requests").result_rows == [(2,)]
-    assert filled.query("SELECT sum(count) FROM response_times").result_rows == [(2,)]

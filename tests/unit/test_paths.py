@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a table of cases)
 """Paths of Krill's API to routes and objects."""
 
 from __future__ import annotations

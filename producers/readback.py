@@ -1,0 +1,72 @@
+"""Asks Kafka which of some messages it has already: what a process that died could not learn any more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+#: A host's clock that was set back by less than this hides nothing, in milliseconds.
+MARGIN_MS = 60_000
+
+_SHARED_PREFIXES = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.", "client.", "socket.", "broker.address.")
+_SECONDS = 10.0
+
+
+def present(config: Mapping[str, Any], topic: str, since_ms: int, ids: Collection[bytes]) -> set[bytes]:
+    """Which of `ids` (`ce_id` headers) are in `topic`, among messages made since `since_ms` (Unix time in ms).
+
+    Args:
+        config: librdkafka properties of the producer.
+
+    Raises:
+        KafkaException: the topic cannot be read.
+    """
+    shared = {name: value for name, value in config.items() if name.startswith(_SHARED_PREFIXES)}
+    consumer = Consumer(
+        {
+            **shared,
+            "group.id": "krill-logger-readback",  # only a name: nothing is committed, no group is joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_uncommitted",
+            "log_level": 0,
+        }
+    )
+    try:
+        metadata = consumer.list_topics(topic, _SECONDS).topics[topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        since = max(since_ms - MARGIN_MS, 0)
+        starts = consumer.offsets_for_times(
+            [TopicPartition(topic, number, since) for number in metadata.partitions], _SECONDS
+        )
+        consumer.assign(starts)
+        return _read(consumer, len(starts), ids)
+    finally:
+        consumer.close()
+
+
+def _read(consumer: Consumer, partitions: int, ids: Collection[bytes]) -> set[bytes]:
+    wanted, found = set(ids), set()
+    ended: set[int | None] = set()
+    while len(ended) < partitions and len(found) < len(wanted):
+        message = consumer.poll(_SECONDS)
+        if message is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        error = message.error()
+        if error is None:
+            if (name := event_id(message.headers() or ())) in wanted:
+                found.add(name)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            ended.add(message.partition())
+        else:
+            raise KafkaException(error)
+    return found
+
+
+def event_id(headers: Any) -> bytes:
+    """The header `ce_id`, b"" if there is none."""
+    return next((value for name, value in headers if name == "ce_id" and value), b"")

@@ -1,0 +1,111 @@
+"""Compares what Kafka acknowledged with the rows in ClickHouse, and the rollup with the rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from clickhouse_connect.driver.client import Client
+
+from tests.faults.load import KINDS, Load
+
+#: Number of each stored event, and how often it is there.
+STORED = {
+    "api request": "SELECT toUInt32(request_id) AS number, count() FROM api_requests GROUP BY number",
+    "admin change": "SELECT toUInt32(request_id) AS number, count() FROM admin_changes GROUP BY number",
+    "bad message": """
+        SELECT toUInt32(extract(value, 'event number (\\\\d+) ')) AS number, count() FROM dead_letters FINAL
+        GROUP BY number
+    """,
+}
+
+KEYS = "minute, user, route, method, status_code, host"
+LEVELS = "0.01, 0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1"
+GROUPS = f"""
+    SELECT
+        count(),
+        countIf(rows.count != rollup.count),
+        countIf(rows.errors != rollup.errors),
+        countIf(rows.quantiles != rollup.quantiles)
+    FROM (
+        SELECT
+            toStartOfMinute(requested_at) AS minute, user, route, method, status_code, host,
+            count() AS count,
+            countIf(status_code >= 400) AS errors,
+            quantilesDD({LEVELS})(response_ms) AS quantiles
+        FROM api_requests
+        GROUP BY {KEYS}
+    ) AS rows
+    FULL JOIN (
+        SELECT
+            {KEYS},
+            sum(count) AS count,
+            sum(errors) AS errors,
+            quantilesDDMerge({LEVELS})(response_ms) AS quantiles
+        FROM api_requests_per_minute
+        GROUP BY {KEYS}
+    ) AS rollup
+    USING ({KEYS})
+"""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the checker found.
+
+    Attributes:
+        acknowledged: numbers of the events that Kafka acknowledged.
+        rows: rows and dead letters stored.
+        missing: numbers of acknowledged events that are not stored.
+        twice: numbers of events that are stored more than once.
+        unasked: events stored that Kafka did not acknowledge; not wrong, only unusual.
+        groups: groups of the rollup (minute, user, route, …).
+        wrong_counts, wrong_errors, wrong_quantiles: groups that differ from the rows.
+    """
+
+    acknowledged: list[int]
+    rows: int
+    missing: list[int]
+    twice: list[int]
+    unasked: int
+    groups: int
+    wrong_counts: int
+    wrong_errors: int
+    wrong_quantiles: int
+
+    @property
+    def right(self) -> bool:
+        """Whether everything is stored once, and the rollup says the same."""
+        return not (self.missing or self.twice or self.wrong_counts or self.wrong_errors or self.wrong_quantiles)
+
+
+def stored(client: Client) -> Iterator[tuple[int, int]]:
+    """Number of each stored event, and how often it is there."""
+    for kind in KINDS:
+        yield from client.query(STORED[kind]).result_rows
+
+
+def stored_count(client: Client) -> int:
+    """How many different events are stored."""
+    return sum(client.query(f"SELECT count() FROM ({sql})").result_rows[0][0] for sql in STORED.values())
+
+
+def check(client: Client, load: Load) -> Findings:
+    """Compare. The load has stopped, or what it sends meanwhile is found to be missing."""
+    acknowledged = [number for number, known in enumerate(load.acknowledged) if known]
+    times: Counter[int] = Counter()
+    for number, count in stored(client):
+        times[number] += count
+    groups, counts, errors, quantiles = client.query(GROUPS).result_rows[0]
+    return Findings(
+        acknowledged=acknowledged,
+        rows=times.total(),
+        missing=[number for number in acknowledged if number not in times],
+        twice=sorted(number for number, count in times.items() if count > 1),
+        unasked=len(times.keys() - set(acknowledged)),
+        groups=groups,
+        wrong_counts=counts,
+        wrong_errors=errors,
+        wrong_quantiles=quantiles,
+    )

@@ -1,0 +1,362 @@
+"""The catalogue of faults. Each is a function that breaks something once and returns whether it found its place.
+
+What a fault leaves behind (a worker that is frozen or dead, a message that is held) may last into the next ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from random import Random
+
+from confluent_kafka.admin import AdminClient
+
+from deploy.topics import create_topics
+from schemas import topics
+from tests.faults.checker import stored_count
+from tests.faults.cluster import Cluster, Worker
+from tests.faults.load import Load
+from tests.faults.proxy import Trap, is_commit, is_insert
+
+#: Seconds after which a worker that says nothing has lost its partitions for sure (its session lasts 8).
+PAST_SESSION = 9.5
+
+#: An answer of a gateway, and one of ClickHouse itself, to an insert that succeeded.
+TIMEOUTS = (
+    b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    b"HTTP/1.1 500 Internal Server Error\r\nX-ClickHouse-Exception-Code: 159\r\nContent-Length: 65\r\n\r\n"
+    b"Code: 159. DB::Exception: Timeout exceeded. (TIMEOUT_EXCEEDED)  \n",
+)
+
+
+@dataclass
+class Scene:
+    """What a fault works on; `random` gives the same numbers for the same seed and place in the schedule."""
+
+    cluster: Cluster
+    load: Load
+    random: Random
+
+    def worker(self) -> Worker | None:
+        """One that runs, while another one does too."""
+        awake = self.cluster.awake()
+        if len(awake) < 2:
+            self.cluster.until(lambda: len(self.cluster.awake()) > 1, PAST_SESSION)
+            awake = self.cluster.awake()
+        return self.random.choice(awake) if awake else None
+
+    def some(self, low: float, high: float) -> float:
+        """Seconds."""
+        return self.random.uniform(low, high)
+
+    @contextlib.contextmanager
+    def insert_held(self, trap: Trap) -> Iterator[Worker | None]:
+        """The worker whose insert is in the trap."""
+        yield self.cluster.trap_insert(trap)
+
+
+Run = Callable[[Scene], bool]
+CATALOGUE: dict[str, Run] = {}
+
+
+def fault(name: str) -> Callable[[Run], Run]:
+    """Puts a function into the catalogue."""
+
+    def put(run: Run) -> Run:
+        CATALOGUE[name] = run
+        return run
+
+    return put
+
+
+@fault("worker killed")
+def worker_killed(scene: Scene) -> bool:
+    """SIGKILL."""
+    if worker := scene.worker():
+        scene.cluster.kill_worker(worker, scene.some(0, 10))
+    return worker is not None
+
+
+@fault("worker frozen past its session")
+def worker_frozen(scene: Scene) -> bool:
+    """SIGSTOP; it wakes when others own its partitions."""
+    if worker := scene.worker():
+        scene.cluster.freeze_worker(worker, PAST_SESSION + scene.some(0, 3))
+    return worker is not None
+
+
+@fault("worker killed between plan and insert")
+def killed_between_plan_and_insert(scene: Scene) -> bool:
+    """The insert has left the worker. It never arrives, or it arrives when another worker has taken over."""
+    trap = Trap("request", is_insert)
+    worker = scene.cluster.trap_insert(trap)
+    if worker:
+        scene.cluster.kill_worker(worker, scene.some(0, 5))
+    late = scene.some(1, 14)
+    if scene.random.random() < 0.5:
+        scene.cluster.later(late, trap.let_go)
+    else:
+        trap.let_go("cut")
+    return worker is not None
+
+
+@fault("worker frozen between plan and insert")
+def frozen_between_plan_and_insert(scene: Scene) -> bool:
+    """It wakes when another worker has stored the range, and its insert arrives before that or after."""
+    trap = Trap("request", is_insert)
+    worker = scene.cluster.trap_insert(trap)
+    asleep = PAST_SESSION + scene.some(0, 3)
+    if worker:
+        scene.cluster.freeze_worker(worker, asleep)
+    scene.cluster.later(asleep + scene.some(-3, 1), trap.let_go)
+    return worker is not None
+
+
+@fault("worker killed between insert and commit")
+def killed_between_insert_and_commit(scene: Scene) -> bool:
+    """The rows are stored; the worker does not hear of it."""
+    trap = Trap("response", is_insert)
+    worker = scene.cluster.trap_insert(trap)
+    if worker:
+        scene.cluster.kill_worker(worker, scene.some(0, 5))
+    trap.let_go("cut")
+    return worker is not None
+
+
+@fault("worker frozen between insert and commit")
+def frozen_between_insert_and_commit(scene: Scene) -> bool:
+    """The rows are stored; the worker hears of it when its partitions are others'."""
+    trap = Trap("response", is_insert)
+    worker = scene.cluster.trap_insert(trap)
+    asleep = PAST_SESSION + scene.some(0, 3)
+    if worker:
+        scene.cluster.freeze_worker(worker, asleep)
+    scene.cluster.later(asleep, trap.let_go)
+    return worker is not None
+
+
+@fault("ClickHouse killed in an insert")
+def clickhouse_killed(scene: Scene) -> bool:
+    """SIGKILL within the milliseconds that an insert takes."""
+    trap = Trap("request", is_insert)
+    worker = scene.cluster.trap_insert(trap)
+    trap.let_go()
+    time.sleep(scene.some(0, 0.04))
+    scene.cluster.clickhouse.kill()
+    scene.cluster.sleep(scene.some(0, 2))
+    scene.cluster.restart_clickhouse()
+    return worker is not None
+
+
+@fault("ClickHouse killed as it writes a token")
+def clickhouse_killed_at_token(scene: Scene) -> bool:
+    """SIGKILL when the deduplication log has grown, and the part may not be there yet."""
+    logs = scene.cluster.deduplication_logs()
+    sizes = [log.stat().st_size for log in logs]
+    deadline = time.monotonic() + 3
+    grown = False
+    while not grown and time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError):  # rotated
+            grown = [log.stat().st_size for log in logs] != sizes
+    scene.cluster.restart_clickhouse()
+    return grown
+
+
+@fault("broker killed")
+def broker_killed(scene: Scene) -> bool:
+    """SIGKILL."""
+    scene.cluster.restart_kafka(scene.some(0, 2))
+    return True
+
+
+@fault("connections cut")
+def connections_cut(scene: Scene) -> bool:
+    """All to Kafka, or all of one worker to ClickHouse, or both, a few times."""
+    which = scene.random.randrange(1, 4)
+    for _ in range(scene.random.randrange(1, 4)):
+        if which & 1:
+            scene.cluster.kafka_proxy.cut()
+        if which & 2 and (worker := scene.worker()):
+            worker.proxy.cut()
+        scene.cluster.sleep(scene.some(0, 0.5))
+    return True
+
+
+@fault("connections slow")
+def connections_slow(scene: Scene) -> bool:
+    """Each message to and from all servers takes longer."""
+    proxies = [scene.cluster.kafka_proxy, *(worker.proxy for worker in scene.cluster.workers)]
+    for proxy in proxies:
+        proxy.delay = scene.some(0, 0.4)
+    scene.cluster.sleep(scene.some(1, 4))
+    for proxy in proxies:
+        proxy.delay = 0.0
+    return True
+
+
+@fault("Kafka out of reach past the session")
+def kafka_out_of_reach(scene: Scene) -> bool:
+    """What one worker says to Kafka, and Kafka to it, is held, and arrives when others own its partitions."""
+    worker, proxy = scene.worker(), scene.cluster.kafka_proxy
+    if worker is None:
+        return False
+    ports = worker.kafka_ports()
+    proxy.held |= ports
+
+    def let_go() -> None:
+        proxy.held -= ports
+
+    scene.cluster.later(PAST_SESSION + scene.some(0, 3), let_go)
+    return True
+
+
+@fault("commit arrives late")
+def commit_arrives_late(scene: Scene) -> bool:
+    """The worker loses its connection in a commit and repeats it; the first one arrives behind later ones."""
+    trap = Trap("request", is_commit)
+    scene.cluster.kafka_proxy.set(trap)
+    caught = scene.cluster.until(trap.caught.is_set, 5)
+    scene.cluster.kafka_proxy.unset(trap)
+    if caught and trap.connection:
+        trap.connection.cut_client()
+    scene.cluster.later(scene.some(0.2, 8), trap.let_go)
+    return caught
+
+
+@fault("commit succeeds unheard")
+def commit_succeeds_unheard(scene: Scene) -> bool:
+    """The connection ends before the answer to a commit."""
+    trap = Trap("request", is_commit)
+    scene.cluster.kafka_proxy.set(trap)
+    caught = scene.cluster.until(trap.caught.is_set, 5)
+    scene.cluster.kafka_proxy.unset(trap)
+    if caught and trap.connection:
+        trap.connection.deaf = True
+        trap.let_go()
+        scene.cluster.sleep(0.2)
+        trap.connection.cut()
+    return caught
+
+
+@fault("insert times out after it succeeded")
+def insert_succeeds_unheard(scene: Scene) -> bool:
+    """The connection ends before the answer, or the answer is that it took too long; up to three times in a row."""
+    placed = False
+    for _ in range(scene.random.randrange(1, 4)):
+        trap = Trap("response", is_insert)
+        answer = scene.random.choice(("cut", *TIMEOUTS))
+        placed = scene.cluster.trap_insert(trap) is not None or placed
+        trap.let_go(answer)
+    return placed
+
+
+@fault("insert arrives late")
+def insert_arrives_late(scene: Scene) -> bool:
+    """The worker loses its connection in an insert and repeats it; the first one arrives behind later ones."""
+    trap = Trap("request", is_insert)
+    placed = scene.cluster.trap_insert(trap) is not None
+    if trap.connection:
+        trap.connection.cut_client()
+    scene.cluster.later(scene.some(0.2, 8), trap.let_go)
+    return placed
+
+
+@fault("workers added and removed")
+def workers_added_and_removed(scene: Scene) -> bool:
+    """One is stopped in order and comes back; sometimes all, one after the other; or there is one more for a while."""
+    cluster = scene.cluster
+    how = scene.random.randrange(3)
+    if how == 0:
+        extra = cluster.add_worker()
+        cluster.later(scene.some(3, 12), lambda: remove(extra))
+        return True
+    leaving = [worker for worker in cluster.awake() if worker.wanted]
+    for worker in leaving if how == 1 else leaving[:1]:
+        worker.wanted = False
+        worker.signal(signal.SIGTERM)
+        cluster.later(scene.some(1, 6), lambda worker=worker: cluster.start_worker(worker))
+        cluster.sleep(scene.some(0, 1))
+    return bool(leaving)
+
+
+def remove(worker: Worker) -> None:
+    """Stop a worker in order, for good."""
+    worker.wanted = False
+    worker.thaw()
+    worker.signal(signal.SIGTERM)
+
+
+def places(*names: str, partitions: int) -> frozenset[tuple[str, int]]:
+    """All partitions of these topics."""
+    return frozenset(product(names, range(partitions)))
+
+
+def all_stored(scene: Scene, seconds: float) -> bool:
+    """Wait until everything that Kafka acknowledged is stored; nothing is sent meanwhile."""
+    scene.load.flush()
+    number = sum(scene.load.acknowledged)
+    client = scene.cluster.client()
+    with contextlib.closing(client):
+        return scene.cluster.until(lambda: stored_count(client) >= number, seconds)
+
+
+@fault("topic made again")
+def topic_made_again(scene: Scene) -> bool:
+    """An event topic is deleted, when all of it is stored, and made again, while workers run or are away."""
+    cluster, load = scene.cluster, scene.load
+    name = scene.random.choice((topics.API_REQUESTS, topics.ADMIN_CHANGES))
+    workers_away = scene.random.random() < 0.3
+    load.rest(places(topics.API_REQUESTS, topics.ADMIN_CHANGES, partitions=cluster.direct.partitions))
+    try:
+        if not all_stored(scene, 40):
+            return False
+        if workers_away:
+            for worker in cluster.awake():
+                cluster.kill_worker(worker, scene.some(1, 4))
+        admin = AdminClient(cluster.direct.kafka() | {"log_level": 0})
+        for future in admin.delete_topics([name]).values():
+            future.result(30)
+        cluster.sleep(scene.some(0, 1))
+        cluster.until(lambda: name in create_topics(cluster.direct), 30)
+    finally:
+        load.rest(frozenset())
+    return True
+
+
+@fault("idle partitions, small window")
+def idle_partitions(scene: Scene) -> bool:
+    """One partition's inserts push the tokens of the idle ones out of the window; then the workers die."""
+    cluster, load = scene.cluster, scene.load
+    rest = places(topics.API_REQUESTS, partitions=cluster.direct.partitions)
+    busy = (topics.API_REQUESTS, scene.random.randrange(cluster.direct.partitions))
+    with contextlib.closing(cluster.client()) as client:
+        load.rest(rest - {busy})
+        if not caught_up(scene):
+            load.rest(frozenset())
+            return False
+        cluster.sleep(1.5)  # the idle partitions' last commits
+        for table in ("api_requests", "api_requests_per_minute"):
+            client.command(f"ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 4")
+        cluster.sleep(scene.some(2, 3))
+        load.rest(rest)
+        cluster.sleep(2)  # so are the busy one's
+        for worker in cluster.awake()[:2]:
+            cluster.kill_worker(worker, 0)
+        cluster.sleep(1)
+        for table in ("api_requests", "api_requests_per_minute"):
+            client.command(f"ALTER TABLE {table} RESET SETTING non_replicated_deduplication_window")
+            client.command(f"ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 10000")
+        load.rest(frozenset())
+    return True
+
+
+def caught_up(scene: Scene) -> bool:
+    """Wait until no range of api_requests is in hand of a worker that is dead or asleep."""
+    cluster = scene.cluster
+    return cluster.until(
+        lambda: all(worker.running and not worker.frozen for worker in cluster.workers if worker.wanted), 20
+    )
