@@ -8,7 +8,7 @@ up: setup
 	@exec $(BIN)/krill-logger up
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 fuzz: setup
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout 3600 tests/unit/test_masking_properties.py tests/unit/test_normalise.py \

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,7 +28,10 @@ log = logging.getLogger(__name__)
 class Batch:
     """Messages of the offsets [start, end) of one partition.
 
-    `topic_id` is Kafka's identity of the topic: a topic that was deleted and made again has another.
+    Attributes:
+        topic_id: Kafka's identity of the topic, as a UUID: a topic that was deleted and made again has another.
+        replay: whether another worker planned the range and may have stored it, or a part of it.
+        abandoned: set when the worker lost the partition or gave up waiting; the batch must not be stored any more.
     """
 
     topic: str
@@ -34,7 +39,9 @@ class Batch:
     partition: int
     start: int
     end: int
-    messages: list[Message]
+    messages: Sequence[Message]
+    replay: bool = False
+    abandoned: threading.Event = field(default_factory=threading.Event)
 
     @property
     def token(self) -> str:
@@ -113,19 +120,20 @@ def _event_row(stream: _Stream, message: Message) -> tuple[Any, ...]:
 def convert(batch: Batch) -> Converted:
     """Validate, normalise and mask every message of a batch. Never fails on a message."""
     if batch.topic == topics.DEAD_LETTERS:
-        rows = [dead_letters.row(message) for message in batch.messages]
+        rows = [dead_letters.row(message, batch.topic_id) for message in batch.messages]
         table = tables.DEAD_LETTERS
         return Converted(table, table.arrow(rows) if rows else None, [], 0)
 
     stream = _STREAMS[batch.topic]
     now = (dt.datetime.now(dt.UTC) - normalise.EARLIEST) // dt.timedelta(milliseconds=1)
+    topic_id = uuid.UUID(batch.topic_id).bytes
     rows, dead = [], []
     for message in batch.messages:
         try:
             row = _event_row(stream, message)
         except _Reject as reject:
-            dead.append(dead_letters.make(message, reject.reason, str(reject)))
+            dead.append(dead_letters.make(message, batch.topic_id, reject.reason, str(reject)))
         else:
-            rows.append((*row, now, batch.topic, batch.partition, message.offset()))
+            rows.append((*row, now, batch.topic, topic_id, batch.partition, message.offset()))
     columns = stream.table.arrow(rows) if rows else None
     return Converted(stream.table, columns, dead, max((row[1] for row in rows), default=0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from consumers.batch import Batch, Converted
@@ -12,47 +13,78 @@ from consumers.batch import Batch, Converted
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
-PLAN = "plan "
+STOPPED = "stopped by flood"
 
 
-def planned_end(metadata: str | None, start: int) -> int | None:
-    """The end of the range that a commit's metadata plans, if it plans one that begins at `start`."""
-    if metadata and metadata.startswith(PLAN) and metadata[len(PLAN) :].isdigit():
-        end = int(metadata[len(PLAN) :])
-        return end if end > start else None
-    return None
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the metadata of a commit says: whose offset it is, and which range is being stored from there.
+
+    Attributes:
+        topic_id: identity of the topic; empty if the commit does not say.
+        plan: end of the range that begins at the committed offset; None if none is planned.
+    """
+
+    topic_id: str = ""
+    plan: int | None = None
+
+    def __str__(self) -> str:
+        return f"topic {self.topic_id}" + ("" if self.plan is None else f" plan {self.plan}")
+
+    @classmethod
+    def parse(cls, metadata: str | None) -> Mark:
+        """What is not ours says nothing."""
+        match (metadata or "").split(" "):
+            case ["topic", topic_id, "plan", plan] if plan.isdecimal():
+                return cls(topic_id, int(plan))
+            case ["topic", topic_id]:
+                return cls(topic_id)
+        return cls()
 
 
 class Partition:
     """State of one owned partition; used by the loop's thread only.
 
     Everything below `stored` is in ClickHouse or in the dead letters. `committed` is what Kafka knows of it.
+
+    Args:
+        start: the committed offset.
+        plan: end of the range that is planned from there, by another worker or before a restart.
     """
 
-    def __init__(self, topic: str, topic_id: str, number: int, start: int, planned: int | None) -> None:
+    def __init__(self, topic: str, topic_id: str, number: int, start: int, plan: int | None) -> None:
         self.topic = topic
         self.topic_id = topic_id
         self.number = number
         self.stored = start
         self.committed = start
-        self.plan: int | None = planned
-        self.replay = planned is not None  # the plan is another worker's, its range must be read again as it was
+        self.plan = plan if plan is not None and plan > start else None
+        self.replay = self.plan is not None  # the range must be read again as it was
         self.position = start
         self.fetched: deque[Message] = deque()
-        self.fetched_bytes = 0
+        self.held = 0  # bytes of the messages in memory, those being stored included
         self.oldest = 0.0
         self.storing: tuple[Batch, Future[Converted]] | None = None
         self.idle_since = time.monotonic()
         self.paused = False
+        self.stopped = False
         self.end_offset = start
         self.last_event_ms = 0
+
+    def __str__(self) -> str:
+        return f"{self.topic} [{self.number}]"
+
+    @property
+    def needed(self) -> bool:
+        """Whether a planned range is not read to its end yet; such a partition must not be paused."""
+        return self.replay and self.plan is not None and self.position < self.plan
 
     def add(self, message: Message) -> None:
         """Take in a message that was fetched."""
         if not self.fetched:
             self.oldest = time.monotonic()
         self.fetched.append(message)
-        self.fetched_bytes += len(message)
+        self.held += len(message)
         self.position = int(message.offset() or 0) + 1
 
     def next_batch(self, rows: int, size: int, seconds: float) -> Batch | None:
@@ -62,15 +94,13 @@ class Partition:
             rows, size: a batch never has more messages or bytes (unless one message alone is larger).
             seconds: how long the oldest message waits for the batch to fill.
         """
-        if self.storing is not None:
+        if self.storing is not None or self.stopped:
             return None
         if self.replay and self.plan is not None:
-            if self.position < self.plan:
-                return None
-            return self._take(self.plan)
+            return None if self.needed else self._take(self.plan)
         if not self.fetched:
             return None
-        full = len(self.fetched) >= rows or self.fetched_bytes >= size
+        full = len(self.fetched) >= rows or self.held >= size
         if not full and time.monotonic() - self.oldest < seconds:
             return None
         end, total = self.stored, 0
@@ -84,11 +114,9 @@ class Partition:
     def _take(self, end: int) -> Batch:
         messages = []
         while self.fetched and int(self.fetched[0].offset() or 0) < end:
-            message = self.fetched.popleft()
-            self.fetched_bytes -= len(message)
-            messages.append(message)
+            messages.append(self.fetched.popleft())
         self.oldest = time.monotonic()
-        return Batch(self.topic, self.topic_id, self.number, self.stored, end, messages)
+        return Batch(self.topic, self.topic_id, self.number, self.stored, end, messages, self.replay)
 
     def finish(self) -> None:
         """Take in the end of the batch that was being stored. Raises what storing raised."""
@@ -96,11 +124,26 @@ class Partition:
         batch, future = self.storing
         converted = future.result()
         self.storing = None
+        self.held -= sum(len(message) for message in batch.messages)
         self.stored = batch.end
         self.plan = None
         self.replay = False
         self.last_event_ms = max(self.last_event_ms, converted.last_event_ms)
         self.idle_since = time.monotonic()
+
+    def abandon(self) -> None:
+        """Give up the batch that is being stored, if there is one; its range stays planned."""
+        if self.storing is not None:
+            self.storing[0].abandoned.set()
+            self.storing = None
+
+    def rewind(self) -> None:
+        """Forget what was fetched; reading goes on behind what is stored."""
+        self.abandon()
+        self.replay = self.plan is not None
+        self.position = self.stored
+        self.fetched.clear()
+        self.held = 0
 
     def snapshot(self) -> dict[str, Any]:
         """What the status table says of this partition."""
@@ -111,6 +154,6 @@ class Partition:
             "committed_offset": self.stored,
             "end_offset": end,
             "lag": end - self.stored,
-            "state": "paused" if self.paused else "running",
+            "state": STOPPED if self.stopped else "paused" if self.paused else "running",
             "last_event_ms": self.last_event_ms,
         }

@@ -1,17 +1,24 @@
-"""What leaves the worker: columns into ClickHouse, dead letters into their topic. Both return only once it is kept."""
+"""What leaves the worker: rows into ClickHouse, dead letters into their topic. Returns only once both are kept."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import clickhouse_connect
-from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException, Producer
 
+from consumers import metrics, tables
 from consumers.batch import Batch, Converted, convert
+from consumers.database import Database
+from consumers.flood import Floods
+from consumers.ranges import NotSettled, settle
+from consumers.rollups import RollupDiffers
 from schemas import topics
 from schemas.settings import Settings
 
@@ -20,28 +27,19 @@ log = logging.getLogger(__name__)
 #: Longest pause between two tries, in seconds.
 MAX_PAUSE = 5.0
 
-# One insert is one block, so that it is atomic; and the token must be seen by the rollup's table too.
-INSERT_SETTINGS = {
-    "async_insert": 0,
-    "insert_deduplicate": 1,
-    "deduplicate_blocks_in_dependent_materialized_views": 1,
-    "max_insert_block_size": 1_048_576,
-    "min_insert_block_size_rows": 1_048_576,
-    "min_insert_block_size_bytes": 1_073_741_824,
-    "max_partitions_per_insert_block": 0,
-}
+FAILURES = (ClickHouseError, KafkaException, NotSettled, RollupDiffers, OSError)
 
 
 class Stopped(Exception):
-    """The worker is stopping; the batch is not stored and its offsets must not be committed."""
+    """The batch was given up: it is not stored for sure, and its offsets must not be committed."""
 
 
 class Storage:
     """Stores batches. Safe for several threads; waits out any failure of ClickHouse or Kafka until `stop()`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._local = threading.local()
+        self.database = Database(settings)
+        self.floods = Floods(settings, self.database)
         self._stopping = threading.Event()
         self._producer = Producer(
             settings.kafka(
@@ -63,39 +61,43 @@ class Storage:
         Blocks until both are acknowledged; the same batch may be stored again without a second row.
 
         Raises:
-            Stopped: `stop()` was called before that was so.
+            Stopped: `stop()` was called, or the batch abandoned, before that was so.
+            Flood: nearly all of the topic's messages fail; nothing was stored.
         """
+        self._check(batch)
+        started = time.monotonic()
         converted = convert(batch)
+        table, rows = converted.table, converted.columns
+        if batch.topic != topics.DEAD_LETTERS:
+            self.floods.judge(batch.topic, 0 if rows is None else rows.num_rows, len(converted.dead))
         if converted.dead:
-            self._again("dead letters", self._send, converted)
-        if converted.columns is not None:
-            self._again(f"insert into {converted.table.name}", self._insert, batch, converted)
+            self._again("dead-letters", batch, partial(self._send, batch, converted))
+            for letter in converted.dead:
+                metrics.DEAD_LETTERS.labels(batch.topic, letter.reason).inc()
+        if rows is not None:
+            self._insert(batch, converted)
+            metrics.STORED.labels(table.name).inc(rows.num_rows)
+            metrics.BATCH_ROWS.labels(table.name).observe(rows.num_rows)
+        metrics.BATCH_SECONDS.labels(table.name).observe(time.monotonic() - started)
         return converted
 
-    def insert(self, table: str, rows: list[list[Any]], columns: list[str]) -> None:
-        """Insert a few rows as they are, one try. Raises: ClickHouseError, OSError."""
-        self._client().insert(table, rows, column_names=columns, settings={"async_insert": 0})
-
-    def _client(self) -> Client:
-        if not hasattr(self._local, "client"):
-            self._local.client = clickhouse_connect.get_client(
-                dsn=self._settings.clickhouse,
-                database=self._settings.clickhouse_database,
-                client_name="krill-logger-worker",
-                autogenerate_session_id=False,
-                send_receive_timeout=60,
-            )
-        client: Client = self._local.client
-        return client
-
     def _insert(self, batch: Batch, converted: Converted) -> None:
-        self._client().insert_arrow(
-            converted.table.name,
-            converted.columns,
-            settings={**INSERT_SETTINGS, "insert_deduplication_token": batch.token},
-        )
+        table, rows = converted.table, converted.columns
+        if table is tables.DEAD_LETTERS:
+            # Its sorting key makes repeated letters one, so no token is needed; and none can be lost with one.
+            self._again("insert", batch, lambda: self.database.insert(table, rows, f"{batch.token}:{uuid.uuid4()}"))
+            return
+        failures = self._again("insert", batch, lambda: self.database.insert(table, rows, batch.token))
+        if failures or batch.replay:
+            # ClickHouse may have dropped the rows because of a token that outlived a crash when its rows did not.
+            check = partial(self._check, batch)
+            self._again("check", batch, lambda: self._settle(batch, converted, check))
 
-    def _send(self, converted: Converted) -> None:
+    def _settle(self, batch: Batch, converted: Converted, check: Callable[[], None]) -> None:
+        restored = settle(self.database, batch, converted, check)
+        metrics.RESTORED.labels(converted.table.name).inc(restored)
+
+    def _send(self, batch: Batch, converted: Converted) -> None:
         failures: list[Any] = []
 
         def delivered(error: Any, _message: Any) -> None:
@@ -115,19 +117,31 @@ class Storage:
                     break
                 except BufferError:
                     self._producer.poll(0.1)
+                    self._check(batch)
         while self._producer.flush(1.0):
-            if self._stopping.is_set():
-                raise Stopped
+            self._check(batch)
         if failures:
             raise KafkaException(failures[0])
 
-    def _again(self, what: str, attempt: Any, *arguments: Any) -> None:
-        pause = 0.1
+    def _check(self, batch: Batch) -> None:
+        if self._stopping.is_set() or batch.abandoned.is_set():
+            raise Stopped
+
+    def _again(self, what: str, batch: Batch, attempt: Callable[[], None]) -> int:
+        """Try until it works. Returns how often it failed before. Raises: Stopped."""
+        pause, failures = 0.1, 0
         while True:
             try:
-                return attempt(*arguments)  # type: ignore[no-any-return]
-            except (ClickHouseError, KafkaException, OSError) as error:
-                log.warning("%s failed, next try in %.1f s: %s", what, pause, str(error).splitlines()[0][:300])
-            if self._stopping.wait(pause):
-                raise Stopped
+                attempt()
+                return failures
+            except FAILURES as error:
+                line = (str(error).splitlines() or [type(error).__name__])[0]
+                log.warning("%s of %s failed, next try in %.1f s: %s", what, batch.token, pause, line[:300])
+            failures += 1
+            metrics.RETRIES.labels(what).inc()
+            deadline = time.monotonic() + pause
+            while time.monotonic() < deadline:
+                self._check(batch)
+                self._stopping.wait(0.1)
+            self._check(batch)
             pause = min(pause * 2, MAX_PAUSE)

@@ -13,8 +13,11 @@ from typing import Any
 import faust
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from faust.app.base import BootStrategy
+from prometheus_client import start_http_server
 
+from consumers import metrics
 from consumers.batch import Batch, Converted
+from consumers.flood import Flood
 from consumers.loop import Loop
 from consumers.storage import Stopped, Storage
 from schemas.settings import Settings
@@ -42,7 +45,7 @@ class BatchLoop(faust.Service):
         self._channel = channel
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
-        self.batches = Loop(settings, self._submit)
+        self.batches = Loop(settings, self._submit, lambda: storage.floods.stopped)
 
     def _submit(self, batch: Batch) -> Future[Converted]:
         stored: Future[Converted] = Future()
@@ -68,6 +71,7 @@ class BatchLoop(faust.Service):
             if self.batches.failure is not None:
                 await self.crash(self.batches.failure)
                 return
+            await asyncio.get_running_loop().run_in_executor(None, self._storage.floods.refresh)
             await asyncio.get_running_loop().run_in_executor(None, self._write_status)
             await self.sleep(STATUS_SECONDS)
 
@@ -75,13 +79,18 @@ class BatchLoop(faust.Service):
         now = dt.datetime.now(dt.UTC)
         partitions, kafka_error = self.batches.snapshot()
         rows = []
+        metrics.LAG.clear()
+        metrics.PAUSED.clear()
         for one in partitions:
+            place = (one["topic"], str(one["partition"]))
+            metrics.LAG.labels(*place).set(one["lag"])
+            metrics.PAUSED.labels(*place).set(one["state"] != "running")
             last = dt.datetime.fromtimestamp(one.pop("last_event_ms") / 1000, dt.UTC)
             rows.append([*one.values(), self._worker, kafka_error, last, now])
         if not rows:
             return
         try:
-            self._storage.insert("pipeline_status", rows, STATUS_COLUMNS)
+            self._storage.database.insert_rows("pipeline_status", rows, STATUS_COLUMNS)
         except (ClickHouseError, OSError) as error:
             log.warning("status not written: %s", str(error).splitlines()[0][:200])
 
@@ -119,8 +128,7 @@ def make_app(settings: Settings) -> App:
         f"{settings.group}-worker",
         store="memory://",
         datadir=str(settings.data / "worker"),
-        web_bind="127.0.0.1",
-        web_port=settings.worker_port,
+        web_enabled=False,
     )
     storage = Storage(settings)
     channel = app.channel(maxsize=2 * STORING)
@@ -131,8 +139,8 @@ def make_app(settings: Settings) -> App:
         async for batch, stored in batches:
             try:
                 converted = await asyncio.get_running_loop().run_in_executor(pool, storage.store, batch)
-            except Stopped as stopped:
-                stored.set_exception(stopped)
+            except (Stopped, Flood) as given_up:
+                stored.set_exception(given_up)
             except Exception as error:
                 log.exception("storing %s failed", batch.token)
                 stored.set_exception(error)
@@ -157,6 +165,8 @@ def run(settings: Settings) -> int:
     """
     for library in ("faust", "mode", "aiokafka", "urllib3", "clickhouse_connect"):
         logging.getLogger(library).setLevel(logging.ERROR)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    start_http_server(settings.worker_port, "127.0.0.1", metrics.REGISTRY)
     worker = faust.Worker(make_app(settings), loglevel="INFO", redirect_stdouts=False)
     try:
         worker.execute_from_commandline()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard import conditions, rows, trends
+from dashboard import conditions, history, rows, trends
 from dashboard.clickhouse import (
     ClickHouse,
     QueryTooSlow,
@@ -19,6 +19,7 @@ from dashboard.clickhouse import (
 )
 from dashboard.columns import Column, Report
 from dashboard.filters import Query, binder, time_range
+from dashboard.history import History, HistoryQuery
 from dashboard.rows import Item
 from dashboard.trends import TrendQuery, TrendsTooMany
 from schemas.settings import Settings
@@ -32,6 +33,7 @@ STREAM_BYTES = 8 * 1024**2
 STALE_SECONDS = 15
 DEAD_LETTER_BYTES = 64 * 1024
 SUGGESTION_SECONDS = 2
+NEIGHBOUR_SECONDS = 2
 
 _TIES = ("event_id", "kafka_partition", "kafka_offset")
 # Texts are sorted by their beginning: enough for people, and it bounds the position that `stream` remembers.
@@ -88,6 +90,44 @@ class Store:
             {"id": event_id},
         )
         return rows.items(report.columns, found, read_json)[0] if found else None
+
+    def neighbours(self, query: Query, item: Item) -> tuple[str | None, str | None]:
+        """The event ids of the rows before and behind a row in the query's order; None where there is none.
+
+        Args:
+            item: a row as `row` gives it; it need not match the query.
+        """
+        table, time_column = query.report.table, query.report.time_column
+        found = self._clickhouse.query(
+            f"SELECT {_sort_key(query.sort_column)}, {time_column}, {', '.join(_TIES)} FROM {table} "
+            f"WHERE {time_column} = {{time:{conditions.TIME}}} AND event_id = {{id:UUID}} "
+            "ORDER BY kafka_offset LIMIT 1",
+            {"time": conditions.bind_text(item[time_column]), "id": item["event_id"]},
+        )
+        if not found:
+            return None, None
+        condition, parameters = query.where()
+        sides = []
+        for back in (True, False):
+            values: dict[str, str | bytes] = dict(parameters)
+            tests = [*([condition] if condition else []), _behind(query, found[0], binder(values), back=back)]
+            ids = self._clickhouse.query(
+                f"SELECT event_id FROM {table} {_where(' AND '.join(tests))} "
+                f"ORDER BY {_order(query, back=back)} LIMIT 1",
+                values,
+                max_execution_time=NEIGHBOUR_SECONDS,
+                **_reading(query, "", stream=True),
+            )
+            sides.append(str(ids[0][0]) if ids else None)
+        return sides[0], sides[1]
+
+    def history(self, query: HistoryQuery) -> History:
+        """A page of what happened to an object; see `dashboard.history`."""
+        return history.read(self._clickhouse, query)
+
+    def related(self, report: Report, items: Sequence[Item]) -> dict[str, list[Item]]:
+        """The rows of the other report with the same request id as `items`; see `history.related`."""
+        return history.related(self._clickhouse, report, items)
 
     def stream(self, query: Query) -> Iterator[list[Item]]:
         """All rows that match, in the order of the pages; JSON columns as text.
@@ -247,13 +287,14 @@ def _sort_key(column: Column) -> str:
     return f"substring({column.name}, 1, {_SORTED_BYTES})" if column.kind == "text" else column.name
 
 
-def _order(query: Query) -> str:
-    """The chosen column, then newest first, then what makes every row's place unique."""
+def _order(query: Query, *, back: bool = False) -> str:
+    """The chosen column, then newest first, then what makes every row's place unique; `back` is the other way round."""
     newest = [query.report.time_column, *_TIES]
-    direction = "DESC" if query.descending else "ASC"
+    direction = "DESC" if query.descending != back else "ASC"
     if query.sort_column.name == query.report.time_column:
         return ", ".join(f"{name} {direction}" for name in newest)
-    return f"{_sort_key(query.sort_column)} {direction}, " + ", ".join(f"{name} DESC" for name in newest)
+    ties = "ASC" if back else "DESC"
+    return f"{_sort_key(query.sort_column)} {direction}, " + ", ".join(f"{name} {ties}" for name in newest)
 
 
 def _reading(query: Query, condition: str, *, stream: bool = False) -> Mapping[str, int]:
@@ -267,8 +308,11 @@ def _reading(query: Query, condition: str, *, stream: bool = False) -> Mapping[s
     return {"optimize_read_in_order": 0}
 
 
-def _behind(query: Query, position: Sequence[Any], bind: conditions.Bind) -> str:
-    """An SQL test for the rows behind the row at `position` (sort key, time, ties) in the query's order."""
+def _behind(query: Query, position: Sequence[Any], bind: conditions.Bind, *, back: bool = False) -> str:
+    """An SQL test for the rows behind the row at `position` (sort key, time, ties) in the query's order.
+
+    With `back` for the rows before it.
+    """
     key, moment, event_id, partition, offset = position
     time_column = query.report.time_column
     newest = f"({time_column}, {', '.join(_TIES)})"
@@ -276,14 +320,14 @@ def _behind(query: Query, position: Sequence[Any], bind: conditions.Bind) -> str
         f"({bind(moment, conditions.TIME)}, {bind(event_id, 'UUID')}, "
         f"{bind(partition, 'Int32')}, {bind(offset, 'Int64')})"
     )
-    sign = "<" if query.descending else ">"
+    sign = "<" if query.descending != back else ">"
     column = query.sort_column
     if column.name == time_column:
         bound = {"<": (None, moment + dt.timedelta(milliseconds=1)), ">": (moment, None)}[sign]
         return " AND ".join([*time_range(time_column, *bound, bind), f"{newest} {sign} {place}"])
     value = bind(key, _parameter_type(column))
     sort_key = _sort_key(column)
-    return f"({sort_key} {sign} {value} OR ({sort_key} = {value} AND {newest} < {place}))"
+    return f"({sort_key} {sign} {value} OR ({sort_key} = {value} AND {newest} {'>' if back else '<'} {place}))"
 
 
 def _size(found: Sequence[Sequence[Any]]) -> int:

@@ -20,8 +20,9 @@ from confluent_kafka import Message as Delivered
 
 from producers import readback, refusals
 from producers.counting import count, counters, failed
+from producers.resending import Pending
 from producers.spool import Message
-from producers.spooler import Pending, Spooler
+from producers.spooler import Spooler
 from schemas import topics
 
 __all__ = ["OnDelivery", "close", "configure", "counters", "failed", "publish", "send_spool", "start"]
@@ -185,7 +186,7 @@ class _Sender:
                 message.topic,
                 message.value,
                 message.key,
-                headers=message.headers,
+                headers=list[Any](message.headers),
                 on_delivery=partial(self._report, pending),
             )
         except BaseException:
@@ -211,14 +212,13 @@ class _Sender:
             seconds = min(seconds, _EXIT_SECONDS_AWAY)
         left = int(self.producer.flush(seconds))
         self.closed = True
-        kept_elsewhere = left - len(self.pending)
         lost = self.spooler.close() if self.spooler is not None else len(self.pending)
         if lost:
             failed("dropped_at_exit", "events were still queued when the process ended, and are lost", lost)
         if left:
             self.producer.purge()
             self.producer.flush(0)
-        return lost + max(kept_elsewhere, 0)
+        return lost
 
     def _serve(self) -> None:
         while not self.closed:

@@ -50,7 +50,8 @@ def present(config: Mapping[str, Any], topic: str, since_ms: int, ids: Collectio
 
 
 def _read(consumer: Consumer, partitions: int, ids: Collection[bytes]) -> set[bytes]:
-    wanted, found = set(ids), set()
+    wanted = set(ids)
+    found: set[bytes] = set()
     ended: set[int | None] = set()
     while len(ended) < partitions and len(found) < len(wanted):
         message = consumer.poll(_SECONDS)

@@ -23,6 +23,7 @@ import msgspec
 SEGMENT_BYTES = 8 * 1024 * 1024
 
 ENDING = ".spool"
+_UNNAMED = ".new"
 
 _FRAME = struct.Struct("<II")
 
@@ -82,7 +83,7 @@ class Segment:
         """A new segment. Raises OSError."""
         path = folder / f"{time.time_ns()}-{os.getpid()}-{secrets.token_hex(4)}{ENDING}"
         # Locked before it gets its name, so that nobody takes it for one that lost its owner.
-        unnamed = path.with_suffix(".new")
+        unnamed = path.with_suffix(_UNNAMED)
         file = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         segment = cls(path, file, 0)
         try:
@@ -178,8 +179,13 @@ class Segment:
 
 
 def segments(folder: Path) -> list[Path]:
-    """The segments of all processes, the oldest first. Raises OSError."""
-    return sorted(path for path in folder.iterdir() if path.suffix == ENDING)
+    """The segments of all processes, the oldest first; removes files that a crash left half made. Raises OSError."""
+    found = sorted(folder.iterdir())
+    for path in found:
+        with suppress(FileNotFoundError):
+            if path.suffix == _UNNAMED and time.time() - path.stat().st_mtime > 3600:
+                path.unlink()
+    return [path for path in found if path.suffix == ENDING]
 
 
 def used(folder: Path) -> int:

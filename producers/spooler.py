@@ -1,21 +1,20 @@
-"""Keeps on disk what Kafka does not take now, and sends it once Kafka does. All of it in a thread of its own."""
+"""Decides, in a thread of its own, which events go to disk, and writes them there; `resending` is the way back."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
 from producers import spool
 from producers.counting import count, failed
-from producers.readback import event_id
-from producers.spool import Head, Message, Segment, Trying
+from producers.resending import Kafka, Pending, Resender, disk_failed, mark
+from producers.spool import Message, Segment
 
 #: An event that Kafka has had for so many seconds without an answer is kept on disk as well, and later ones go to disk
 #: instead, until Kafka has answered.
@@ -27,45 +26,10 @@ WAITING_BYTES = 32 * 1024 * 1024
 
 _STEP_SECONDS = 0.1
 _SYNC_SECONDS = 1.0
-_SCAN_SECONDS = 2.0
-_WINDOW_MESSAGES = 1000
-_WINDOW_BYTES = 4 * 1024 * 1024
+_BATCH_MESSAGES = 1000
 _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
-#: Before Kafka is asked what a process that died had sent: what is still on its way gets there.
-_SETTLE_SECONDS = 1.0
 #: Longest that the end of a process waits for what the thread is doing.
 _CLOSE_SECONDS = 3.0
-
-_MAY_NOT_READ = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
-
-
-class Pending:
-    """A message that librdkafka holds, and its place on disk if it has one."""
-
-    __slots__ = ("message", "number", "segment", "since", "since_ms")
-
-    def __init__(self, message: Message, segment: Segment | None = None, number: int = 0) -> None:
-        self.message = message
-        self.segment = segment
-        self.number = number
-        self.since = time.monotonic()
-        self.since_ms = int(time.time() * 1000)
-
-
-class Kafka(Protocol):
-    """What the spooler needs of the producer."""
-
-    #: What librdkafka holds, the oldest first.
-    pending: dict[Pending, None]
-
-    def hand_over(self, pending: Pending) -> None:
-        """Append to librdkafka's queue. Raises BufferError if it is full, KafkaException."""
-
-    def answers(self, topic: str) -> bool:
-        """Whether Kafka is there, knows the topic and lets us see it; takes at most a second."""
-
-    def present(self, topic: str, since_ms: int, ids: Collection[bytes]) -> set[bytes]:
-        """See `readback.present`."""
 
 
 class Spooler:
@@ -86,12 +50,9 @@ class Spooler:
         self._waiting: deque[Message] = deque()
         self._waiting_bytes = 0
         self._own: deque[Segment] = deque()
-        self._sending: Segment | None = None
-        self._left: dict[int, Message] = {}
-        self._foreign: set[Path] = set()
+        self._resender = Resender(kafka, folder, bootstrap)
         self._failures = 0
         self._retry_at = 0.0
-        self._scan_at = 0.0
         self._synced_at = 0.0
         self._unsynced = False
         self._stop = threading.Event()
@@ -129,11 +90,13 @@ class Spooler:
         if pending.segment is not None:
             pending.segment.acknowledged.add(pending.number)
             pending.segment.in_flight.discard(pending.number)
+            if pending.segment is self._resender.segment:
+                count("sent_from_spool")
 
     def rescan(self) -> None:
         """Look for segments now; `idle` is set once nothing is left that could be sent."""
         self.idle.clear()
-        self._scan_at = 0.0
+        self._resender.rescan()
 
     def close(self) -> int:
         """Write to disk whatever Kafka has not acknowledged, and stop.
@@ -144,15 +107,15 @@ class Spooler:
         self._stop.set()
         self._thread.join(_CLOSE_SECONDS)
         if self._thread.is_alive():  # waits for the disk or for Kafka: its files are left to whoever claims them
-            self._own, self._sending = deque(), None
+            self._own, self._resender.segment = deque(), None
         self._keep_pending(patience=0)
         self._write()
         for segment in self._held():
-            self._mark(segment)
+            mark(segment)
             try:
                 segment.sync()
             except OSError as error:
-                self._disk_failed(error)
+                disk_failed(self._folder, error)
             segment.close()
         return len(self._waiting) + sum(pending.segment is None for pending in list(self._kafka.pending))
 
@@ -162,14 +125,15 @@ class Spooler:
             segment.close()
 
     def _held(self) -> list[Segment]:
-        return [*self._own, *([self._sending] if self._sending else [])]
+        sending = self._resender.segment
+        return [*self._own, sending] if sending else list(self._own)
 
     def _run(self) -> None:
         while not self._stop.wait(_STEP_SECONDS):
             try:
                 self._step()
             except OSError as error:
-                self._disk_failed(error)
+                disk_failed(self._folder, error)
             except BufferError:
                 pass  # librdkafka's queue is full: the next step goes on
             except KafkaException as error:
@@ -186,36 +150,29 @@ class Spooler:
         self._keep_pending(PATIENCE)
         self._write()
         for segment in self._own:
-            self._mark(segment)
+            mark(segment)
         if self._own and self._unsynced and now - self._synced_at > _SYNC_SECONDS:
             self._own[-1].sync()
             self._synced_at, self._unsynced = now, False
-        if not self.away:
-            self._relay()
-
-    def _disk_failed(self, error: OSError) -> None:
-        failed("spool_errors", f"the spool {self._folder} cannot be used: {error.strerror or error}")
-
-    def _mark(self, segment: Segment) -> None:
-        """Write down what Kafka has. On a full disk that waits: it only spares the next process a question."""
-        try:
-            segment.keep_acknowledged()
-        except OSError as error:
-            self._disk_failed(error)
+        if self.away:
+            return
+        while self._waiting:  # could not be written
+            self._kafka.hand_over(Pending(self._waiting[0]))
+            self._forget_first()
+        if self._resender.step(self._own):
+            self.idle.set()
 
     def _back_off(self) -> None:
         self._retry_at = time.monotonic() + _PAUSES[min(self._failures, len(_PAUSES) - 1)]
         self._failures += 1
         self.away = True
 
-    # To disk
-
     def _keep_pending(self, patience: float) -> None:
         """Write down what librdkafka has held for longer than `patience` seconds; it stays there all the same."""
         until = time.monotonic() - patience
         late = [item for item in list(self._kafka.pending) if item.segment is None and item.since <= until]
-        for start in range(0, len(late), _WINDOW_MESSAGES):
-            part = late[start : start + _WINDOW_MESSAGES]
+        for start in range(0, len(late), _BATCH_MESSAGES):
+            part = late[start : start + _BATCH_MESSAGES]
             messages = [
                 Message(m.topic, m.key, m.value, m.headers, item.since_ms) for item in part for m in [item.message]
             ]
@@ -231,12 +188,11 @@ class Spooler:
 
     def _write(self) -> None:
         while self._waiting:
-            part = list(islice(self._waiting, _WINDOW_MESSAGES))
+            part = list(islice(self._waiting, _BATCH_MESSAGES))
             if self._append(part) is None:
                 return
-            for message in part:
-                self._waiting.popleft()
-                self._waiting_bytes -= len(message.value) + len(message.key)
+            for _ in part:
+                self._forget_first()
 
     def _append(self, messages: list[Message]) -> tuple[Segment, list[int]] | None:
         """Append to this process's newest segment; None if there is no room."""
@@ -251,7 +207,7 @@ class Spooler:
                 self._own.append(Segment.create(self._folder, self._bootstrap))
             numbers = self._own[-1].append(messages)
         except OSError as error:
-            self._disk_failed(error)
+            disk_failed(self._folder, error)
             return None
         count("spooled", len(messages))
         self._unsynced = True
@@ -260,130 +216,13 @@ class Spooler:
     def _drop_waiting(self, messages: list[Message]) -> None:
         """Give up events for which the spool has no room, unless Kafka may take them soon."""
         if self._waiting and messages[0] is self._waiting[0] and self.away:
-            for message in messages:
-                self._waiting.popleft()
-                self._waiting_bytes -= len(message.value) + len(message.key)
+            for _ in messages:
+                self._forget_first()
             failed("dropped_spool_full", "events are lost, since the spool is full", len(messages))
 
-    # To Kafka
-
-    def _relay(self) -> None:
-        """Go on sending: one segment after the other, in windows, each of which Kafka has before the next begins."""
-        while self._waiting:  # could not be written
-            self._kafka.hand_over(Pending(self._waiting[0]))
-            message = self._waiting.popleft()
-            self._waiting_bytes -= len(message.value) + len(message.key)
-        while self._sending is not None or self._begin():
-            segment = self._sending
-            assert segment is not None
-            self._mark(segment)
-            for number in list(segment.acknowledged):
-                self._left.pop(number, None)
-            if segment.in_flight:
-                return
-            if self._left:
-                self._send_window(segment)
-                return
-            segment.remove()
-            self._sending = None
-        if time.monotonic() < self._scan_at:
-            self.idle.set()
-
-    def _begin(self) -> bool:
-        """Take the next segment to send: this process's own, then those that lost their owner."""
-        if self._own:
-            segment = self._own[0]
-            if segment.in_flight:
-                return False
-            records, _ = segment.read()
-            self._left = dict(enumerate(record for record in records if isinstance(record, Message)))
-            self._sending = self._own.popleft()
-            return True
-        if time.monotonic() < self._scan_at:
-            return False
-        self._scan_at = time.monotonic() + _SCAN_SECONDS
-        if not self._folder.is_dir():
-            return False
-        for path in spool.segments(self._folder):
-            if path not in self._foreign and (claimed := Segment.claim(path)) is not None and self._take_over(claimed):
-                self._scan_at = 0.0
-                return True
-        return False
-
-    def _take_over(self, segment: Segment) -> bool:
-        """Read what a process that died has left, without what Kafka has already."""
-        try:
-            records, torn = segment.read()
-        except OSError:
-            segment.close()
-            raise
-        if torn:
-            failed("spool_torn", f"{segment.path.name} ended within an event, {torn} bytes were cut off")
-        head = records[0] if records else None
-        if isinstance(head, Head) and not _same_brokers(head.bootstrap, self._bootstrap):
-            self._foreign.add(segment.path)
-            failed("spool_foreign", f"{segment.path} is meant for other brokers ({head.bootstrap}) and stays there")
-            segment.close()
-            return False
-        self._left = dict(enumerate(record for record in records if isinstance(record, Message)))
-        trying_ms = min((record.at_ms for record in records if isinstance(record, Trying)), default=0)
-        for record in records:
-            if isinstance(record, spool.Done):
-                for number in record.numbers:
-                    self._left.pop(number, None)
-        try:
-            for topic in {message.topic for message in self._left.values()}:
-                if not self._kafka.answers(topic):
-                    raise _unreachable()
-            segment.acknowledged.update(self._known(trying_ms))
-        except KafkaException:
-            segment.close()
-            raise
-        segment.tried = bool(trying_ms)
-        self._sending = segment
-        return True
-
-    def _known(self, trying_ms: int) -> list[int]:
-        """Numbers of messages that the process before handed to Kafka and that are there."""
-        doubtful: dict[str, dict[bytes, int]] = {}
-        since = trying_ms
-        for number, message in self._left.items():
-            doubt = message.doubt_ms or trying_ms
-            if doubt and (name := event_id(message.headers)):
-                doubtful.setdefault(message.topic, {})[name] = number
-                since = min(since or doubt, doubt)
-        known: list[int] = []
-        for topic, ids in doubtful.items():
-            self._stop.wait(_SETTLE_SECONDS)
-            try:
-                known += [ids[name] for name in self._kafka.present(topic, since, ids)]
-            except KafkaException as error:
-                if error.args[0].code() not in _MAY_NOT_READ:
-                    raise
-                failed("resent_unchecked", f"{topic} may not be read, so events may be there twice", len(ids))
-        return known
-
-    def _send_window(self, segment: Segment) -> None:
-        size = 0
-        if not segment.tried:
-            segment.tried = True
-            try:
-                segment.append([Trying(int(time.time() * 1000))])
-            except OSError as error:
-                self._disk_failed(error)
-        for number, message in list(islice(self._left.items(), _WINDOW_MESSAGES)):
-            segment.in_flight.add(number)
-            try:
-                self._kafka.hand_over(Pending(message, segment, number))
-            except BufferError:
-                segment.in_flight.discard(number)
-                return
-            except KafkaException:
-                segment.in_flight.discard(number)
-                raise
-            size += len(message.value)
-            if size > _WINDOW_BYTES:
-                return
+    def _forget_first(self) -> None:
+        message = self._waiting.popleft()
+        self._waiting_bytes -= len(message.value) + len(message.key)
 
 
 def _oldest(pending: dict[Pending, Any]) -> Pending | None:
@@ -391,12 +230,3 @@ def _oldest(pending: dict[Pending, Any]) -> Pending | None:
         return next(iter(pending), None)
     except RuntimeError:  # a request has just added one; the next step sees it
         return None
-
-
-def _same_brokers(one: str, other: str) -> bool:
-    return bool({name.strip() for name in one.split(",")} & {name.strip() for name in other.split(",")})
-
-
-def _unreachable() -> KafkaException:
-    return KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))
-

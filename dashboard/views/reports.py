@@ -78,7 +78,12 @@ def show_list(layout: Layout) -> ResponseReturnValue:
         query = parse(args, report, i18n.zone())
         i18n.use_zone(query.zone)
         page = state().store.page(query, large=False)
-        shown |= {"query": query, "page": page, "opened": _opened(report, address)}
+        shown |= {
+            "query": query,
+            "page": page,
+            "health": state().store.health(),
+            "opened": _opened(report, address),
+        }
         if not page.items and query.page > 1 and page.total:
             last = -(-page.total // query.per_page)
             return redirect(str(address.setting("page", str(last))))

@@ -41,6 +41,7 @@ KRILL_LOGGER: dict[str, Any] = {
     "BOOTSTRAP": SERVERS.bootstrap,
     "KAFKA": dict(SERVERS.kafka_security),
     "SOURCE": "krill/demo",
+    "SPOOL": FOLDER / "spool",
     "MODELS": ["isp.Customer", "isp.Cpe", "isp.Pots", "auth.User"],
 }
 

@@ -18,5 +18,6 @@ class KrillLoggerConfig(AppConfig):  # type: ignore[misc]
         from producers.django.conf import check, conf
 
         checks.register(check)
-        kafka.configure(**{"bootstrap.servers": conf().BOOTSTRAP, **conf().KAFKA})
+        given = conf()
+        kafka.configure(given.spool(), given.SPOOL_BYTES, **{"bootstrap.servers": given.BOOTSTRAP, **given.KAFKA})
         capture.install()

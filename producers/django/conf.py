@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
@@ -36,6 +38,10 @@ class Conf:
     TRUSTED_PROXIES: int = 0
     #: Longest body of a request or an answer, and longest value of a field, that is kept whole.
     MAX_BODY_BYTES: int = 64 * 1024
+    #: Folder in which API events wait while Kafka does not take them; `spool()` says which it is by default.
+    SPOOL: str | os.PathLike[str] = ""
+    #: Most bytes in that folder, of all processes together. 0: no spool, events wait in memory only.
+    SPOOL_BYTES: int = 256 * 1024 * 1024
 
     def models(self) -> list[type[Model]]:
         """The model classes of `MODELS`, each as its concrete model; what names no model is left to `check`."""
@@ -44,6 +50,23 @@ class Conf:
             with suppress(LookupError, ValueError):
                 found[apps.get_model(label)._meta.concrete_model] = None
         return list(found)
+
+    def spool(self) -> Path:
+        """The folder of the spool: one that outlives a restart of the service, and a reboot.
+
+        `SPOOL`, or else the state folder that systemd gave to the service (`StateDirectory=`), or the user's own, or
+        for a user without a home one below `/var/tmp`.
+        """
+        if self.SPOOL:
+            return Path(self.SPOOL).absolute()
+        if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+            return Path(given, "krill-logger")
+        if state := os.environ.get("XDG_STATE_HOME"):
+            return Path(state, "krill-logger")
+        home = Path(os.path.expanduser("~"))
+        if home.is_absolute() and os.access(home, os.W_OK | os.X_OK):
+            return home / ".local/state/krill-logger"
+        return Path("/var/tmp", f"krill-logger-{os.geteuid()}")  # noqa: S108  its owner is checked before use
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +85,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     if item.default is MISSING
     else type(item.default)
     for item in fields(Conf)
-}
+} | {"SPOOL": (str, os.PathLike)}
 
 
 def _fits(name: str, value: Any) -> bool:
@@ -74,6 +97,8 @@ def _fits(name: str, value: Any) -> bool:
 
 
 _EXPECTED = {
+    "SPOOL": "a folder",
+    "SPOOL_BYTES": "a number of bytes, 0 or more",
     "MAX_BODY_BYTES": "a number of bytes, 1024 or more",
     "TRUSTED_PROXIES": "a number of proxies, 0 or more",
     "KAFKA": "a dict of librdkafka properties",

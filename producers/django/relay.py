@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import datetime as dt
+import math
 import os
 import queue
 import socket
@@ -47,11 +48,15 @@ def wake(using: str) -> None:
     _woken.set()
 
 
-def deliver(using: str, *, seconds: float = 300.0) -> int:
+def deliver(using: str, *, seconds: float = math.inf) -> int:
     """Send what is in the outbox of a database, and wait until Kafka has it.
 
     While another process does so, wait for it; whoever holds the lease sends the others' events as well, so that
     events keep their order.
+
+    Args:
+        seconds: for a process that ends afterwards. Whoever goes on living waits for as long as it takes, since
+            librdkafka keeps what it was given, and would send twice what is given again.
 
     Returns:
         How many events this call sent.

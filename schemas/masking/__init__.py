@@ -22,6 +22,8 @@ SUBSTITUTE = "********************"
 #: Containers in containers that are looked into; a deeper one is replaced as a whole.
 MAX_DEPTH = 500
 
+_SCALARS = frozenset((int, float, bool, type(None)))
+
 
 def mask(value: Any, *, extra: Collection[str] = (), substitute: str = SUBSTITUTE) -> tuple[Any, list[str]]:
     """A copy of a JSON-like value without its secrets, and the sorted names of the fields that were masked.
@@ -114,9 +116,11 @@ class _Walk:
         kinds = [kind(key) for key in source]
         paired = Kind.VALUE in kinds and Kind.NAME in kinds
         told = self._told(source) if paired else ""
+        extra = self.text.extra
         for (key, item), of in zip(source.items(), kinds, strict=True):
-            if of is Kind.PLAIN and not self.text.extra:
-                copy[key] = self._copy(item, depth)
+            if of is Kind.PLAIN and not extra:
+                unchanged = type(item) in _SCALARS or (type(item) is str and not might_hold_secret(item))
+                copy[key] = item if unchanged else self._copy(item, depth)
                 continue
             name = self.text.mask_name(key if isinstance(key, str) else str(key))
             if told and of is Kind.VALUE:

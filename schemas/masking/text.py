@@ -79,15 +79,17 @@ class TextMasker:
         if nesting > MAX_NESTING:
             return self.substitute
         text = mask_shapes(text, self.substitute, self.is_secret, self.report)
+        if _FORM.fullmatch(text) and ("&" in text or not any(c.isspace() for c in text)):
+            text = self._form(text, nesting)
+        elif "form-data" in text and text.lstrip()[:1] not in ("<", "{", "["):
+            text = self._multipart(text, nesting)
+        else:
+            text = Scan(self, text, nesting).run()
         if ENTITY.search(text) and not _QUOTE_OR_TAG.search(text):  # all of it was escaped for markup
             plain = html.unescape(text)
             masked = self.mask(plain, nesting + 1)
             return text if masked == plain else html.escape(masked)
-        if _FORM.fullmatch(text) and ("&" in text or not any(c.isspace() for c in text)):
-            return self._form(text, nesting)
-        if "form-data" in text and text.lstrip()[:1] not in ("<", "{", "["):
-            return self._multipart(text, nesting)
-        return Scan(self, text, nesting).run()
+        return text
 
     def _form(self, text: str, nesting: int) -> str:
         """A whole query string or form body: values end at `&` alone, whatever is in them."""

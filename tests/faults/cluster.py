@@ -197,6 +197,11 @@ class Cluster:
         """Do something in so many seconds, while faults go on."""
         self._later.append((time.monotonic() + seconds, action))
 
+    @property
+    def pending(self) -> bool:
+        """Whether something is left for later."""
+        return bool(self._later)
+
     def tend(self) -> None:
         """Do what is due; start workers again that ended by themselves, as a supervisor would."""
         now = time.monotonic()

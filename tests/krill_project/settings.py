@@ -79,4 +79,5 @@ KRILL_LOGGER = {
     "BOOTSTRAP": os.environ.get("KRILL_PROJECT_BOOTSTRAP", "127.0.0.1:1"),
     "MODELS": ["isp.Customer", "isp.Cpe", "isp.Ont", "auth.User"],
     "SOURCE": "krill/test",
+    "SPOOL": FOLDER / "spool",
 }

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from producers import kafka
+from producers import counting, kafka
 
 NOWHERE = {"bootstrap.servers": "127.0.0.1:1"}
 HEADERS = [("ce_id", b"1")]
@@ -15,8 +15,8 @@ HEADERS = [("ce_id", b"1")]
 
 @pytest.fixture(autouse=True)
 def own_counters(monkeypatch):
-    monkeypatch.setattr(kafka, "_counters", {})
-    monkeypatch.setattr(kafka, "_warned", {})
+    monkeypatch.setattr(counting, "_counters", {})
+    monkeypatch.setattr(counting, "_warned", {})
     yield
     kafka.close(0)
     kafka.configure()
@@ -34,7 +34,7 @@ def test_a_broker_that_is_down_costs_nothing():
 
 def test_a_full_queue_drops_and_counts(caplog):
     kafka.configure(**NOWHERE, **{"queue.buffering.max.messages": 10})
-    with caplog.at_level(logging.WARNING, "producers.kafka"):
+    with caplog.at_level(logging.WARNING, "producers"):
         accepted = [kafka.publish(b"{}", "t", "k", HEADERS) for _ in range(50)]
     assert accepted.count(True) == kafka.counters()["queued"] == 10
     assert kafka.counters()["dropped_queue_full"] == 40

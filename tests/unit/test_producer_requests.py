@@ -24,7 +24,7 @@ from django.test.utils import CaptureQueriesContext, override_settings  # noqa: 
 from django.utils import timezone  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 
-from producers import kafka  # noqa: E402
+from producers import counting, kafka  # noqa: E402
 from producers.django import record, relay  # noqa: E402
 from producers.django.context import _bare  # noqa: E402
 from producers.django.models import OutboxEvent  # noqa: E402
@@ -306,7 +306,7 @@ def test_a_failure_of_logging_is_counted_and_never_reaches_the_request(client, m
         assert client.get("/api/mixed/plain/").content == b"hello"
         assert client.get("/elsewhere/mixed/plain/").content == b"hello"
     assert kafka.counters()["capture_errors"] == before + 3
-    monkeypatch.setitem(kafka._counters, "capture_errors", before) if before else kafka._counters.pop("capture_errors")
+    monkeypatch.setitem(counting._counters, "capture_errors", before)
 
 
 def test_changes_in_a_request_carry_its_actor(client, token, sent):

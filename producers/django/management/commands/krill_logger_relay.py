@@ -1,4 +1,4 @@
-"""`manage.py krill_logger_relay`: sends what processes that died left in the outbox."""
+"""`manage.py krill_logger_relay`: sends what processes that died left in the outbox and in the spool."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any
 
+from confluent_kafka import KafkaException
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections, router
 
@@ -17,8 +18,9 @@ from producers.django.relay import Undelivered, deliver
 
 class Command(BaseCommand):  # type: ignore[misc]
     help = (
-        "Send committed events that are still in the outbox to Kafka. Every process relays what it wrote; this picks "
-        "up what a process that died has left. Example: manage.py krill_logger_relay --once"
+        "Send committed events that are still in the outbox, and requests that wait in the spool, to Kafka. Every "
+        "process relays what it wrote; this picks up what a process that died has left. "
+        "Example: manage.py krill_logger_relay --once"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -42,11 +44,15 @@ class Command(BaseCommand):  # type: ignore[misc]
                 raise CommandError("No database has an outbox; run `manage.py migrate krill_logger` first.")
             if once:
                 sent = sum(deliver(alias, seconds=timeout) for alias in aliases)
+                if not kafka.send_spool(timeout):
+                    raise Undelivered("the spool still holds events that Kafka did not take.")
+                sent += kafka.counters().get("sent_from_spool", 0)
                 self.stdout.write(f"{sent} events sent.")
                 return
-        except (Undelivered, DatabaseError) as error:
+            kafka.start()
+        except (Undelivered, DatabaseError, KafkaException) as error:
             kafka.close(0)
-            raise CommandError(f"The outbox was not emptied: {error}") from None
+            raise CommandError(f"Not all was sent: {error}") from None
         while not stop.is_set():
             for alias in aliases:
                 try:

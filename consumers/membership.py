@@ -1,0 +1,327 @@
+"""One membership of the consumer group, from joining to leaving: polls Kafka, plans and commits, hands out batches.
+
+A batch is a range [a, b) of one partition. Before it is stored, offset a is committed with the plan b: the same commit
+ends the range before it. A worker that takes the partition over reads exactly [a, b) again and stores it under the
+same token, so that ClickHouse drops what had landed. Kafka refuses commits of a worker that lost its membership;
+polling and committing happen in one thread, and only for partitions that are owned.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
+
+from consumers import kafka, metrics
+from consumers.batch import Batch, Converted
+from consumers.flood import Flood
+from consumers.partition import Mark, Partition
+from consumers.storage import Stopped
+from schemas import topics
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+    from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+#: Messages taken over from librdkafka in one call.
+POLL_MESSAGES = 5_000
+#: Most bytes of messages in one batch.
+BATCH_BYTES = 32 * 1024 * 1024
+#: Bytes of messages in memory from which on no more are fetched.
+HELD_BYTES = 128 * 1024 * 1024
+#: A stored range is committed without a plan once its partition has been idle for so long.
+IDLE_SECONDS = 0.5
+#: Longest wait for batches in hand when partitions are taken away or the worker stops.
+DRAIN_SECONDS = 30.0
+#: A commit that took longer may have been sent twice by librdkafka, and the first copy may still arrive.
+COMMIT_SECONDS = 5.0
+#: How often the topics' identities are looked at.
+IDENTITY_SECONDS = 1.0
+
+Submit = Callable[[Batch], "Future[Converted]"]
+
+
+class Rejoin(Exception):
+    """The membership must end, with all that is known of its partitions; a new one finds what to do in Kafka."""
+
+
+class Membership:
+    """Joins the group when made; `run()` until it raises or `stopping` is set, then `close()`.
+
+    Args:
+        submit: takes a batch to be stored; the future ends when it is, or raises `Stopped` or `Flood`.
+        stopped: the topics that a flood has stopped.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        admin: AdminClient,
+        submit: Submit,
+        stopped: Callable[[], frozenset[str]],
+        stopping: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._admin = admin
+        self._submit = submit
+        self._stopped = stopped
+        self._stopping = stopping
+        self._callback_error: Exception | None = None
+        self._identities: dict[str, Any] = {}
+        self._identities_at = time.monotonic()
+        self.partitions: dict[tuple[str, int], Partition] = {}
+        self.kafka_error = ""
+        self._consumer = Consumer(
+            {
+                **settings.kafka(
+                    group_id=settings.group,
+                    group_protocol="consumer",
+                    client_id="krill-logger-worker",
+                    enable_auto_commit=False,
+                    enable_auto_offset_store=False,
+                    auto_offset_reset="error",
+                    enable_partition_eof=True,
+                    isolation_level="read_committed",
+                    queued_max_messages_kbytes=32_768,
+                    fetch_wait_max_ms=50,
+                    fetch_max_bytes=2 * topics.MAX_MESSAGE_BYTES,
+                    fetch_message_max_bytes=topics.MAX_MESSAGE_BYTES,
+                    statistics_interval_ms=1_000,
+                ),
+                "stats_cb": self._on_statistics,
+                "error_cb": self._on_error,
+            }
+        )
+        self._consumer.subscribe(
+            list(topics.TOPICS),
+            on_assign=self._guard(self._on_assign),
+            on_revoke=self._guard(self._on_revoke),
+            on_lost=self._guard(self._on_lost),
+        )
+
+    def run(self) -> None:
+        """Poll until `stopping` is set, then store and commit what is in hand.
+
+        Raises:
+            Rejoin, KafkaException: what is in Kafka counts, not what is in memory.
+        """
+        while not self._stopping.is_set():
+            messages = self._consumer.consume(POLL_MESSAGES, POLL_SECONDS)
+            if self._callback_error is not None:
+                raise self._callback_error
+            for message in messages:
+                self._take(message)
+            for partition in list(self.partitions.values()):
+                self._advance(partition)
+            self._hold_back()
+            self._compare_identities()
+        self._drain(list(self.partitions.values()))
+
+    def close(self) -> None:
+        """Leave the group. What is still being stored is abandoned."""
+        for partition in self.partitions.values():
+            partition.abandon()
+        self.partitions.clear()
+        self._consumer.close()
+
+    def _guard(self, callback: Callable[[Consumer, list[TopicPartition]], None]) -> Any:
+        """Keep what a rebalance callback raises: confluent-kafka would replace it by a SystemError."""
+
+        def guarded(consumer: Consumer, places: list[TopicPartition]) -> None:
+            try:
+                callback(consumer, places)
+            except Exception as error:
+                self._callback_error = error
+
+        return guarded
+
+    def _take(self, message: Message) -> None:
+        partition = self.partitions.get((str(message.topic()), int(message.partition() or 0)))
+        error = message.error()
+        if partition is None:
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                log.warning("Kafka: %s", error.str())
+            return
+        if error is None:
+            if not partition.stopped and int(message.offset() or 0) >= partition.position:
+                partition.add(message)
+                metrics.CONSUMED.labels(partition.topic).inc()
+        elif error.code() == KafkaError._PARTITION_EOF:
+            if not partition.stopped:
+                partition.position = max(partition.position, int(message.offset() or 0))
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._skip_to_existing(partition)
+        else:
+            log.warning("%s: %s", partition, error.str())
+
+    def _skip_to_existing(self, partition: Partition) -> None:
+        if kafka.topic_ids(self._admin, [partition.topic]) != {partition.topic: partition.topic_id}:
+            raise Rejoin(f"the topic {partition.topic} was deleted and made again")
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(partition.topic, partition.number), 10)
+        log.error("%s: offset %d no longer exists, going on at %d: Kafka deleted messages before they were stored",
+                  partition, partition.position, low)  # fmt: skip
+        partition.abandon()
+        fresh = Partition(partition.topic, partition.topic_id, partition.number, low, None)
+        fresh.end_offset = high
+        self.partitions[partition.topic, partition.number] = fresh
+        self._consumer.seek(TopicPartition(partition.topic, partition.number, low))
+
+    def _compare_identities(self) -> None:
+        """Rejoin if a topic was deleted and made again: its messages have the old ones' names but for the topic id."""
+        names = {partition.topic: partition.topic_id for partition in self.partitions.values()}
+        for name, future in self._identities.items():
+            if not future.done():
+                return
+            if future.exception() is None and names.get(name) not in (None, kafka.topic_id(future.result())):
+                raise Rejoin(f"the topic {name} was deleted and made again")
+        self._identities = {}
+        if names and time.monotonic() - self._identities_at > IDENTITY_SECONDS:
+            self._identities_at = time.monotonic()
+            self._identities = self._admin.describe_topics(TopicCollection(sorted(names)), request_timeout=10)
+
+    def _advance(self, partition: Partition) -> None:
+        if partition.storing is not None and partition.storing[1].done():
+            try:
+                partition.finish()
+            except Flood:
+                self._set_stopped(partition, True)
+        if partition.storing is None and partition.stopped != (partition.topic in self._stopped()):
+            self._set_stopped(partition, not partition.stopped)
+        batch = partition.next_batch(self._settings.batch_rows, BATCH_BYTES, self._settings.batch_seconds)
+        if batch is not None:
+            if not partition.replay:
+                self._commit(partition, batch.end)
+            partition.storing = (batch, self._submit(batch))
+        elif (
+            partition.storing is None
+            and partition.committed < partition.stored
+            and time.monotonic() - partition.idle_since > IDLE_SECONDS
+        ):
+            self._commit(partition, None)
+
+    def _set_stopped(self, partition: Partition, stopped: bool) -> None:
+        """Stop reading a topic after a flood, or begin again where it was stopped."""
+        place = TopicPartition(partition.topic, partition.number, partition.stored)
+        partition.rewind()
+        partition.stopped = partition.paused = stopped
+        if stopped:
+            self._consumer.pause([place])
+        else:
+            self._consumer.resume([place])
+            self._consumer.seek(place)
+
+    def _hold_back(self) -> None:
+        """Pause partitions whose messages wait for storage, so that memory stays bounded; never stop polling."""
+        held = sum(partition.held for partition in self.partitions.values())
+        metrics.HELD.set(held)
+        for partition in self.partitions.values():
+            if partition.stopped:
+                continue
+            full = held > HELD_BYTES or len(partition.fetched) > 2 * self._settings.batch_rows
+            pause = not partition.needed and (full or (partition.paused and bool(partition.fetched)))
+            if pause != partition.paused:
+                place = TopicPartition(partition.topic, partition.number)
+                (self._consumer.pause if pause else self._consumer.resume)([place])
+                partition.paused = pause
+
+    def _commit(self, partition: Partition, plan: int | None) -> None:
+        """Commit what is stored, with the end of the range that is stored next.
+
+        Raises:
+            KafkaException, Rejoin: it is not known what Kafka took, now or later; this membership must end.
+        """
+        mark = str(Mark(partition.topic_id, plan))
+        place = TopicPartition(partition.topic, partition.number, partition.stored, mark)
+        started = time.monotonic()
+        for result in self._consumer.commit(offsets=[place], asynchronous=False) or ():
+            if result.error is not None:
+                raise KafkaException(result.error)
+        if time.monotonic() - started > COMMIT_SECONDS:
+            raise Rejoin(f"a commit took {time.monotonic() - started:.0f} s")
+        partition.committed = partition.stored
+        partition.plan = plan
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        identities = kafka.topic_ids(self._admin, {place.topic for place in assigned})
+        found = []
+        for place in consumer.committed(assigned, timeout=kafka.TIMEOUT):
+            if place.error is not None:
+                raise KafkaException(place.error)
+            low, high = consumer.get_watermark_offsets(
+                TopicPartition(place.topic, place.partition), timeout=kafka.TIMEOUT
+            )
+            mark, start, identity = Mark.parse(place.metadata), place.offset, identities[place.topic]
+            if mark.topic_id not in ("", identity):
+                log.warning("%s [%d] was made again, beginning at its first message", place.topic, place.partition)
+                mark, start = Mark(), OFFSET_INVALID
+            partition = Partition(
+                place.topic, identity, place.partition, low if start == OFFSET_INVALID else start, mark.plan
+            )
+            partition.end_offset = high
+            found.append(partition)
+        consumer.incremental_assign([TopicPartition(one.topic, one.number, one.stored) for one in found])
+        self.partitions |= {(one.topic, one.number): one for one in found}
+        log.info("assigned: %s", ", ".join(map(str, found)) or "nothing")
+
+    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        keys = [(place.topic, place.partition) for place in revoked]
+        self._drain([self.partitions[key] for key in keys if key in self.partitions])
+        self._forget(consumer, revoked)
+
+    def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._forget(consumer, lost)
+
+    def _forget(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        for place in places:
+            partition = self.partitions.pop((place.topic, place.partition), None)
+            if partition is not None:
+                partition.abandon()
+        consumer.incremental_unassign(places)
+        log.info("gave up: %s", ", ".join(f"{place.topic} [{place.partition}]" for place in places))
+
+    def _drain(self, partitions: list[Partition]) -> None:
+        """Wait for the batches in hand and commit them; what was fetched behind them is read again by the next."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for partition in partitions:
+            try:
+                if partition.storing is not None:
+                    partition.storing[1].exception(timeout=max(0.0, deadline - time.monotonic()))
+                    partition.finish()
+                if partition.committed < partition.stored or (partition.plan is not None and not partition.replay):
+                    self._commit(partition, None)
+            except (Stopped, Flood, TimeoutError):
+                partition.abandon()
+                log.warning("%s: the batch in hand was not stored; the next owner repeats it", partition)
+
+    def _on_statistics(self, text: str) -> None:
+        statistics = json.loads(text)
+        brokers = [broker["state"] for broker in statistics.get("brokers", {}).values() if broker["nodeid"] >= 0]
+        if "UP" in brokers:
+            self.kafka_error = ""
+        for name, topic in statistics.get("topics", {}).items():
+            for number, values in topic.get("partitions", {}).items():
+                partition = self.partitions.get((name, int(number)))
+                if partition is not None and values.get("hi_offset", -1) >= 0:
+                    partition.end_offset = values["hi_offset"]
+
+    def _on_error(self, error: KafkaError) -> None:
+        self.kafka_error = error.str()
+        log.warning("Kafka: %s", error.str())

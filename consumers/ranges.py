@@ -1,0 +1,95 @@
+"""Compares a range of offsets with what its table holds, and puts in what is missing.
+
+Needed after any insert whose outcome was uncertain: ClickHouse may know a token whose rows were lost in a crash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from consumers import rollups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from consumers.batch import Batch, Converted
+    from consumers.database import Database
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+
+
+class NotSettled(Exception):
+    """Rows are still missing after several inserts under tokens of their own."""
+
+
+def settle(database: Database, batch: Batch, converted: Converted, check: Callable[[], None] = lambda: None) -> int:
+    """Make sure that every row of a batch is in its table, and that the rollup counts it.
+
+    Idempotent. A batch's own token must have been inserted before, so that no older insert of it still counts.
+
+    Args:
+        check: called before each statement that changes something; raises to give up.
+
+    Returns:
+        How many rows were missing.
+
+    Raises:
+        ClickHouseError, OSError, NotSettled: not done; try again.
+    """
+    if converted.columns is None:
+        return 0
+    table, columns = converted.table, converted.columns
+    found = 0
+    for attempt in range(ATTEMPTS):
+        absent = _absent(database, batch, converted)
+        if not absent:
+            break
+        found = max(found, len(absent))
+        log.warning("%s: %d rows were not in %s, inserting them", batch.token, len(absent), table.name)
+        rows = columns.filter(pc.is_in(columns["kafka_offset"], pa.array(sorted(absent), pa.int64())))
+        names = hashlib.sha256(repr(sorted(absent)).encode()).hexdigest()[:16]
+        check()
+        database.insert(table, rows, f"{batch.token}:missing:{names}:{attempt}")
+    else:
+        raise NotSettled(f"{batch.token}: rows are missing after {ATTEMPTS} inserts")
+    if table.rollup:
+        minutes = {millisecond // 60_000 * 60 for millisecond in _milliseconds(columns, table.time)}
+        rollups.mend(database, batch.topic_id, batch.partition, minutes, check)
+    return found
+
+
+def stored_offsets(database: Database, batch: Batch, table: str, where: str = "1") -> list[int]:
+    """Offsets of the rows that `table` holds of the batch's range, with repetitions."""
+    return [
+        row[0]
+        for row in database.rows(
+            f"SELECT kafka_offset FROM {table} WHERE kafka_topic_id = {{topic_id:UUID}} "  # noqa: S608 - our names
+            f"AND kafka_partition = {batch.partition:d} AND kafka_offset >= {batch.start:d} "
+            f"AND kafka_offset < {batch.end:d} AND {where}",
+            topic_id=batch.topic_id,
+        )
+    ]
+
+
+def _absent(database: Database, batch: Batch, converted: Converted) -> set[int]:
+    assert converted.columns is not None
+    times = _milliseconds(converted.columns, converted.table.time)
+    # The time is the table's sorting key: without it, every part that holds the offsets would be read.
+    between = (
+        f"{converted.table.time} >= fromUnixTimestamp64Milli({min(times)}) "
+        f"AND {converted.table.time} <= fromUnixTimestamp64Milli({max(times)})"
+    )
+    stored = stored_offsets(database, batch, converted.table.name, between)
+    return set(converted.columns["kafka_offset"].to_pylist()) - set(stored)
+
+
+def _milliseconds(columns: pa.Table, name: str) -> list[int]:
+    values: list[int] = columns[name].cast(pa.int64()).to_pylist()
+    return values

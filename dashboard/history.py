@@ -1,0 +1,291 @@
+"""The history of an object: admin changes and API requests as one timeline, newest first."""
+
+# ruff: noqa: S608 (names in SQL text are constants; values are always parameters)
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from werkzeug.datastructures import MultiDict
+
+from dashboard import conditions, filters, rows, times
+from dashboard.clickhouse import ClickHouse
+from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, Report
+from dashboard.filters import N_, binder, time_range
+from dashboard.rows import Item
+
+PER_PAGE = 50
+MAX_PER_PAGE = 200
+#: Methods that change nothing.
+READS = ("GET", "HEAD", "OPTIONS")
+#: Changes whose values are longer are told by the names of their fields.
+CHANGES_BYTES = 32 * 1024
+#: How far apart the clocks may say that a request and a change it caused are.
+BEFORE, AFTER = dt.timedelta(hours=1), dt.timedelta(days=1)
+MOST_RELATED = 20
+
+CHANGE_COLUMNS = tuple(
+    ADMIN_CHANGES.by_name[name]
+    for name in (
+        *("event_id", "changed_at", "user", "user_id", "action", "app_label", "model", "object_type", "object_id"),
+        *("object_repr", "changed_fields", "changes", "remote_addr", "request_id", "masked"),
+    )
+)
+REQUEST_COLUMNS = tuple(
+    API_REQUESTS.by_name[name]
+    for name in (
+        *("event_id", "requested_at", "user", "user_id", "method", "path", "action", "object_type", "object_id"),
+        *("host", "view", "view_method", "status_code", "response_ms", "user_agent", "remote_addr", "request_id"),
+        "masked",
+    )
+)
+_COLUMNS = {ADMIN_CHANGES.name: CHANGE_COLUMNS, API_REQUESTS.name: REQUEST_COLUMNS}
+
+BEFORE_POSITION = N_("an ISO 8601 time, or what “next” of the page before said")
+PER_PAGE_RANGE = N_("a number from 1 to 200")
+SWITCH = N_("0 or 1")
+
+_NUMBER = re.compile(r"[0-9]{1,4}")
+
+Actor = Literal["human", "integration", "process"]
+Position = tuple[dt.datetime, uuid.UUID]
+
+
+@dataclass(frozen=True)
+class HistoryQuery:
+    """Which part of an object's history.
+
+    Args:
+        reads: whether requests that change nothing are wanted, too.
+        before: time and event id that every entry must be before, None for the newest.
+        given_since: `from` as it was typed, None if it was not; likewise `given_until`.
+    """
+
+    object_type: str
+    object_id: str
+    zone: ZoneInfo
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    reads: bool = False
+    before: Position | None = None
+    per_page: int = PER_PAGE
+    given_since: str | None = None
+    given_until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A page of a history.
+
+    Items have the columns of their row (`CHANGE_COLUMNS` or `REQUEST_COLUMNS`), and `report` (the name of their
+    report), `at`, `actor` and `linked`: the ids of the events of the other report that have its request id.
+
+    Args:
+        total: entries on all pages.
+        next: the parameter `before` of the page behind this one, None if this is the last.
+        name: the object as Krill last printed it, empty if it never did.
+        deleted_at: when it was deleted, None if it was not or came back.
+    """
+
+    items: list[Item]
+    total: int
+    next: str | None
+    name: str
+    deleted_at: dt.datetime | None
+    seconds: float
+
+
+def parse(args: MultiDict[str, str], object_type: str, object_id: str, zone: ZoneInfo) -> HistoryQuery:
+    """What a page or an API call asks for: `from`, `to`, `tz`, `reads`, `before`, `per_page`.
+
+    Raises:
+        FilterErrors: anything unknown or malformed; all of it at once.
+    """
+    problems = filters.Problems()
+    for name, value in (("object_type", object_type), ("object_id", object_id)):
+        if "\0" in value or len(value) > filters.MAX_LENGTH or re.search(r"[\ud800-\udfff]", value):
+            problems.add(name, value, filters.TEXT)
+    args = filters.checked(args, problems)
+    zone = filters.read_zone(filters.single(args, "tz", problems), zone, problems)
+    since, until, given = filters.read_range(args, zone, problems)
+    reads = filters.single(args, "reads", problems) or "0"
+    if reads not in ("0", "1"):
+        problems.add("reads", reads, SWITCH)
+    before = filters.single(args, "before", problems)
+    position = None
+    if before is not None:
+        try:
+            position = _position(before, zone)
+        except ValueError:
+            problems.add("before", before, BEFORE_POSITION)
+    per_page = filters.single(args, "per_page", problems) or str(PER_PAGE)
+    if not _NUMBER.fullmatch(per_page) or not 1 <= int(per_page) <= MAX_PER_PAGE:
+        problems.add("per_page", per_page, PER_PAGE_RANGE)
+        per_page = str(PER_PAGE)
+    filters.unknown(args, problems)
+    problems.raise_if_any()
+    return HistoryQuery(
+        object_type, object_id, zone, since, until, reads == "1", position, int(per_page), given[0], given[1]
+    )
+
+
+def read(clickhouse: ClickHouse, query: HistoryQuery) -> History:
+    """The page that `query` asks for.
+
+    Raises:
+        StoreError: no answer within the limits.
+    """
+    start = time.perf_counter()
+    total, found = 0, []
+    for report in (ADMIN_CHANGES, API_REQUESTS):
+        found += _entries(clickhouse, query, report)
+        total += _count(clickhouse, query, report)
+    found.sort(key=_place, reverse=True)
+    items = found[: query.per_page]
+    _link(clickhouse, items)
+    last = items[-1] if len(found) > query.per_page else None
+    name, deleted_at = _last_known(clickhouse, query)
+    return History(
+        items,
+        total,
+        f"{last['at'].isoformat(timespec='milliseconds').replace('+00:00', 'Z')},{last['event_id']}" if last else None,
+        name,
+        deleted_at,
+        time.perf_counter() - start,
+    )
+
+
+def related(clickhouse: ClickHouse, report: Report, items: Sequence[Item]) -> dict[str, list[Item]]:
+    """The rows of the other report that have the same request id, oldest first, by request id.
+
+    Args:
+        report: that of `items`.
+
+    Returns:
+        At most `MOST_RELATED` rows for each id; ids without rows are missing.
+    """
+    other = API_REQUESTS if report is ADMIN_CHANGES else ADMIN_CHANGES
+    wanted = sorted({item["request_id"] for item in items if item["request_id"]})
+    if not wanted:
+        return {}
+    instants = [item[report.time_column] for item in items if item["request_id"]]
+    earlier, later = (AFTER, BEFORE) if report is ADMIN_CHANGES else (BEFORE, AFTER)
+    parameters: dict[str, str | bytes] = {}
+    bind = binder(parameters)
+    bounds = time_range(other.time_column, _clamped(min(instants), -earlier), _clamped(max(instants), later), bind)
+    any_of = ", ".join(bind(value, "String") for value in wanted)
+    found = clickhouse.query(
+        f"SELECT {_selected(other)} FROM {other.table} WHERE request_id IN ({any_of}) AND {' AND '.join(bounds)} "
+        f"ORDER BY {other.time_column}, event_id LIMIT {MOST_RELATED} BY request_id",
+        parameters,
+    )
+    by_id: dict[str, list[Item]] = {}
+    for item in _items(other, found):
+        by_id.setdefault(item["request_id"], []).append(item)
+    return by_id
+
+
+def actor(item: Item, causes: Sequence[Item] = ()) -> Actor:
+    """Who is behind a row: a person in the admin or a browser, a program with an API token, or a process of Krill.
+
+    Args:
+        causes: for an admin change, the API requests that caused it.
+    """
+    if "method" in item:
+        # Browsers have said so since 1994; programs that call an API do not.
+        return "human" if item["user_agent"].startswith("Mozilla/") else "integration"
+    if causes:
+        return actor(causes[0])
+    return "human" if item["user"] else "process"
+
+
+def _place(item: Item) -> tuple[dt.datetime, int, int]:
+    """Where an entry stands: as ClickHouse sorts, which compares the second half of a UUID first."""
+    number = uuid.UUID(item["event_id"]).int
+    return item["at"], number % 2**64, number >> 64
+
+
+def _entries(clickhouse: ClickHouse, query: HistoryQuery, report: Report) -> list[Item]:
+    condition, parameters = _where(query, report, paged=True)
+    found = clickhouse.query(
+        f"SELECT {_selected(report)} FROM {report.table} WHERE {condition} "
+        f"ORDER BY {report.time_column} DESC, event_id DESC LIMIT {{limit:UInt32}}",
+        {**parameters, "limit": query.per_page + 1},
+    )
+    return _items(report, found)
+
+
+def _count(clickhouse: ClickHouse, query: HistoryQuery, report: Report) -> int:
+    condition, parameters = _where(query, report)
+    return int(clickhouse.query(f"SELECT count() FROM {report.table} WHERE {condition}", parameters)[0][0])
+
+
+def _last_known(clickhouse: ClickHouse, query: HistoryQuery) -> tuple[str, dt.datetime | None]:
+    found = clickhouse.query(
+        "SELECT argMaxIf(object_repr, (changed_at, event_id), object_repr != ''), "
+        "argMax(toString(action), (changed_at, event_id)), max(changed_at) FROM admin_changes "
+        "WHERE object_type = {type:String} AND object_id = {id:String}",
+        {"type": query.object_type, "id": query.object_id},
+    )
+    name, action, changed_at = found[0]
+    return rows.text(name), changed_at if rows.text(action) == "deletion" else None
+
+
+def _where(query: HistoryQuery, report: Report, *, paged: bool = False) -> tuple[str, dict[str, str | bytes]]:
+    parameters: dict[str, str | bytes] = {}
+    bind = binder(parameters)
+    column = report.time_column
+    tests = [
+        f"object_type = {bind(query.object_type, 'String')}",
+        f"object_id = {bind(query.object_id, 'String')}",
+        *time_range(column, query.since, query.until, bind),
+    ]
+    if report is API_REQUESTS and not query.reads:
+        tests.append(f"method NOT IN ({', '.join(bind(method, 'String') for method in READS)})")
+    if paged and query.before:
+        moment, event_id = query.before
+        # The first test is what the table's order can use.
+        tests.append(f"{column} <= {bind(moment, conditions.TIME)}")
+        tests.append(f"({column}, event_id) < ({bind(moment, conditions.TIME)}, {bind(event_id, 'UUID')})")
+    return " AND ".join(tests), parameters
+
+
+def _link(clickhouse: ClickHouse, items: list[Item]) -> None:
+    """Add `linked` and `actor`."""
+    for report in (ADMIN_CHANGES, API_REQUESTS):
+        mine = [item for item in items if item["report"] == report.name]
+        by_id = related(clickhouse, report, mine)
+        for item in mine:
+            others = by_id.get(item["request_id"], [])
+            item["linked"] = [other["event_id"] for other in others]
+            item["actor"] = actor(item, others)
+
+
+def _selected(report: Report) -> str:
+    names = [
+        f"if(length({column.name}) > {CHANGES_BYTES}, '', {column.name})" if column.large else column.name
+        for column in _COLUMNS[report.name]
+    ]
+    return ", ".join(names)
+
+
+def _items(report: Report, found: Sequence[Sequence[object]]) -> list[Item]:
+    return [
+        {"report": report.name, "at": item[report.time_column], **item}
+        for item in rows.items(_COLUMNS[report.name], found, rows.parse_json)
+    ]
+
+
+def _position(text: str, zone: ZoneInfo) -> Position:
+    moment, _, event_id = text.partition(",")
+    return times.parse(moment, zone), uuid.UUID(event_id) if event_id else uuid.UUID(int=0)
+
+
+def _clamped(moment: dt.datetime, by: dt.timedelta) -> dt.datetime:
+    return min(max(moment, times.EARLIEST - by), times.LATEST - by) + by

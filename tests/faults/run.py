@@ -1,0 +1,200 @@
+"""The fault run: workers under load, one fault after the other in an order that the seed gives, then the count."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import shutil
+import sys
+import time
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.settings import Settings
+from tests.faults.checker import Findings, check, stored_count
+from tests.faults.cluster import Cluster
+from tests.faults.faults import CATALOGUE, Scene
+from tests.faults.load import Load
+
+#: Longest wait, after the last fault, until everything is stored.
+SETTLE_SECONDS = 180.0
+#: No event stored for so long: what is missing stays missing.
+STUCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A fault that was made: its name, whether it found its place, and the number of the first event after it began."""
+
+    name: str
+    placed: bool
+    number: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run showed.
+
+    Attributes:
+        seconds: how long faults were made under load.
+        settled: seconds from the last fault until everything was stored.
+        ended: how often workers ended by themselves.
+    """
+
+    seed: int
+    seconds: float
+    settled: float
+    ended: int
+    outcomes: list[Outcome]
+    findings: Findings
+
+    def goals(self) -> list[dict[str, Any]]:
+        """Name, value, goal and whether it is met."""
+        found = self.findings
+        values = [
+            ("acknowledged events missing", len(found.missing), 0),
+            ("events stored twice", len(found.twice), 0),
+            ("rollup groups whose count differs from the rows", found.wrong_counts, 0),
+            ("rollup groups whose errors differ from the rows", found.wrong_errors, 0),
+            ("rollup groups whose quantiles differ from the rows", found.wrong_quantiles, 0),
+        ]
+        goals = [{"name": name, "value": value, "goal": goal, "met": value == goal} for name, value, goal in values]
+        least = min(Counter(dict.fromkeys(CATALOGUE, 0) | self.placed()).values())
+        wanted = max(1, int(self.seconds / 120))  # in ten minutes, each five times
+        if self.seconds >= 60:
+            name = "times the rarest fault was made"
+            goals.append({"name": name, "value": least, "goal": wanted, "met": least >= wanted})
+        return goals
+
+    def placed(self) -> Counter[str]:
+        """How often each fault found its place."""
+        return Counter(outcome.name for outcome in self.outcomes if outcome.placed)
+
+    def table(self) -> str:
+        """A row per fault: what was sent from its beginning to the next one's, and what became of it."""
+        begins = [outcome.number for outcome in self.outcomes]
+
+        def by_fault(numbers: list[int]) -> Counter[str]:
+            names = (bisect_right(begins, number) - 1 for number in numbers)
+            return Counter(self.outcomes[at].name if at >= 0 else "before the first" for at in names)
+
+        found, placed = self.findings, self.placed()
+        columns = [by_fault(found.acknowledged), by_fault(found.missing), by_fault(found.twice)]
+        rows = [("fault", "how often", "acknowledged", "missing", "twice")]
+        for name in ("before the first", *CATALOGUE):
+            counts = [str(column[name]) for column in columns]
+            rows.append((name, str(placed[name]) if name in CATALOGUE else "", counts[0], counts[1], counts[2]))
+        totals = [str(column.total()) for column in columns]
+        rows.append(("all", str(placed.total()), totals[0], totals[1], totals[2]))
+        width = max(len(row[0]) for row in rows)
+        lines = [f"{row[0]:<{width}}" + "".join(f"{cell:>14}" for cell in row[1:]) for row in rows]
+        lines.insert(1, "-" * len(lines[0]))
+        lines.insert(-1, lines[1])
+        return "\n".join(lines)
+
+
+def schedule(seed: int) -> Iterator[tuple[str, random.Random, float]]:
+    """Faults for ever: name, what decides its details, seconds of rest behind it. All of them in each round."""
+    order = random.Random(seed)
+    while True:
+        names = list(CATALOGUE)
+        order.shuffle(names)
+        for name in names:
+            yield name, random.Random(order.getrandbits(64)), order.uniform(0.2, 1.5)
+
+
+def run(
+    folder: Path, seconds: float, seed: int, rate: float, workers: int = 3, say: Callable[[str], None] = print
+) -> Result:
+    """Make faults for so long and count.
+
+    Args:
+        folder: for data and logs; must be empty.
+        rate: events per second.
+    """
+    with Cluster(folder, say) as cluster:
+        load = Load(cluster.direct, rate, seed)
+        for _ in range(workers):
+            cluster.add_worker()
+        load.start()
+        cluster.sleep(5)
+        outcomes = []
+        started = time.monotonic()
+        for name, details, rest in schedule(seed):
+            if time.monotonic() - started > seconds:
+                break
+            number, began = load.number, time.monotonic()
+            placed = CATALOGUE[name](Scene(cluster, load, details))
+            outcomes.append(Outcome(name, placed, number))
+            say(
+                f"{began - started:7.1f} s  {name}{'' if placed else ' (not placed)'}, {time.monotonic() - began:.1f} s"
+            )
+            cluster.sleep(rest)
+        lasted = time.monotonic() - started
+        cluster.finish()
+        load.stop(SETTLE_SECONDS)
+        began = time.monotonic()
+        settle(cluster, load)
+        settled = time.monotonic() - began
+        cluster.sleep(2)  # time for what would come twice
+        with contextlib.closing(cluster.client()) as client:
+            findings = check(client, load)
+        ended = sum(worker.ended for worker in cluster.workers)
+        return Result(seed, lasted, settled, ended, outcomes, findings)
+
+
+def settle(cluster: Cluster, load: Load) -> bool:
+    """Wait until every event is stored that Kafka acknowledged; whether that was so in time."""
+    wanted, seen, since = sum(load.acknowledged), -1, time.monotonic()
+    started = since
+    with contextlib.closing(cluster.client()) as client:
+        while (count := stored_count(client)) < wanted:
+            now = time.monotonic()
+            if count > seen:
+                seen, since = count, now
+            if now - since > STUCK_SECONDS or now - started > SETTLE_SECONDS:
+                return False
+            cluster.sleep(0.3)
+    return True
+
+
+def main() -> int:
+    """The command line; the exit code is 1 if a goal is not met."""
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    parser.add_argument("--rate", type=float, default=800, help="events per second")
+    parser.add_argument("--workers", type=int, default=3)
+    options = parser.parse_args()
+    folder = Settings().data / "faults" / f"seed-{options.seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"{options.workers} workers, {options.rate:.0f} events/s, {options.seconds:.0f} s, SEED={options.seed}")
+
+    result = run(
+        folder, options.seconds, options.seed, options.rate, options.workers, lambda line: print(line, flush=True)
+    )
+    found, goals = result.findings, result.goals()
+    print(f"\n{result.table()}\n")
+    print(
+        f"{found.rows} rows and dead letters of {len(found.acknowledged)} acknowledged events; rollup groups: "
+        f"{found.groups}, with a wrong count {found.wrong_counts}, wrong errors {found.wrong_errors}, "
+        f"wrong quantiles {found.wrong_quantiles}. All stored {result.settled:.1f} s after the last fault. "
+        f"Workers ended by themselves {result.ended} times."
+    )
+    met = all(goal["met"] for goal in goals)
+    if met:
+        shutil.rmtree(folder)
+    else:
+        print(f"missing: {found.missing[:20]}, twice: {found.twice[:20]}; logs and data are in {folder}")
+    print(json.dumps({"seed": result.seed, "seconds": round(result.seconds, 1), "goals": goals}))
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""The worker where Kafka, ClickHouse or the worker itself break: nothing is missing, nothing is there twice."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import psutil
+import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from consumers import database as worker_database
+from consumers import kafka, rollups
+from consumers.batch import Batch, convert
+from consumers.database import Database
+from consumers.partition import Mark
+from consumers.ranges import settle
+from consumers.storage import Storage
+from deploy.topics import create_topics
+from schemas import topics
+from schemas.migrations import apply
+from schemas.settings import Settings
+from tests.conftest import Database as Tables
+from tests.conftest import Server, free_port
+from tests.integration.test_worker import Road, request, road, start_worker
+
+__all__ = ["road", "start_worker"]
+
+Start = Callable[[], subprocess.Popen[bytes]]
+
+
+def planned(road: Road, settings: Settings, number: int) -> Batch:
+    """Messages in partition 0, planned by a worker that is gone."""
+    reader = kafka.Reader(settings)
+    start = reader.bounds(topics.API_REQUESTS, 0)[1]
+    for n in range(number):
+        road.producer.produce(topics.API_REQUESTS, request(user=f"u{n % 3}", status_code=200 + n % 300), partition=0)
+    road.flush()
+    identity = kafka.topic_ids(AdminClient(settings.kafka()), [topics.API_REQUESTS])[topics.API_REQUESTS]
+    end = reader.bounds(topics.API_REQUESTS, 0)[1]
+    [batch] = reader.batches(topics.API_REQUESTS, identity, 0, start, end)
+    reader.close()
+    consumer = Consumer(settings.kafka(group_id=settings.group))
+    mark = str(Mark(identity, end))
+    consumer.commit(offsets=[TopicPartition(topics.API_REQUESTS, 0, start, mark)], asynchronous=False)
+    consumer.close()
+    return batch
+
+
+def differs(settings: Settings) -> list[tuple[str, int, int]]:
+    return rollups.differing(Database(settings), int(time.time()) - 7_200, int(time.time()) + 7_200)
+
+
+def test_rows_that_a_crash_took_from_under_their_token_are_put_back(
+    road: Road, settings: Settings, start_worker: Start
+) -> None:
+    batch = planned(road, settings, 500)
+    Storage(settings).store(batch)
+    road.wait("api_requests", 500)
+    # What is left when ClickHouse is killed between its deduplication log and the part, in table and rollup.
+    road.client.command("DELETE FROM api_requests WHERE kafka_offset % 2 = 0")
+    road.client.command("ALTER TABLE api_requests_per_minute DELETE WHERE user = 'u1' SETTINGS mutations_sync = 2")
+    assert differs(settings)
+    start_worker()
+    road.wait("api_requests", 500)
+    deadline = time.monotonic() + 20
+    while differs(settings) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert differs(settings) == []
+    assert road.count("api_requests") == 500
+    assert road.client.query("SELECT sum(count) FROM api_requests_per_minute").result_rows == [(500,)]
+
+
+def test_settling_is_idempotent(road: Road, settings: Settings) -> None:
+    batch = planned(road, settings, 50)
+    storage = Storage(settings)
+    converted = storage.store(batch)
+    assert settle(storage.database, batch, converted) == 0
+    road.client.command("TRUNCATE TABLE api_requests")
+    assert settle(storage.database, batch, converted) == 50
+    assert settle(storage.database, batch, converted) == 0
+    assert (road.count("api_requests"), differs(settings)) == (50, [])
+
+
+def test_an_insert_that_comes_too_late_is_refused(
+    road: Road, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = planned(road, settings, 5)
+    converted = convert(batch)
+    assert converted.columns is not None
+    monkeypatch.setattr(worker_database, "in_time", lambda: late)
+    late = "NOT throwIf(now64(3) > fromUnixTimestamp64Milli(1000000000000), 'this insert comes too late')"
+    with pytest.raises(ClickHouseError, match="too late"):
+        Database(settings).insert(converted.table, converted.columns, batch.token)
+    assert road.count("api_requests") == 0
+    monkeypatch.undo()
+    Database(settings).insert(converted.table, converted.columns, batch.token)
+    Database(settings).insert(converted.table, converted.columns, batch.token)
+    assert road.count("api_requests") == 5, "a refused insert leaves no token behind, one that landed does"
+
+
+def test_a_broker_that_restarts_and_a_topic_that_is_made_again(
+    kafka_server: Server, clickhouse: str, database: Tables, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    kafka_server.start()
+    settings = Settings(
+        data=tmp_path / "worker",
+        kafka_bootstrap=kafka_server.settings.bootstrap,
+        clickhouse_url=clickhouse,
+        clickhouse_database=database.name,
+        group=f"test-{uuid.uuid4().hex}",
+        partitions=2,
+        worker_port=free_port(),
+    )
+    create_topics(settings)
+    road = Road(settings, database.client)
+    worker = run_worker(settings, tmp_path / "worker.log", request)
+    sent = 0
+
+    def send(number: int) -> None:
+        nonlocal sent
+        for _ in range(number):
+            road.send(topics.API_REQUESTS, event(f"n{sent}"), key=f"k{sent % 7}")
+            sent += 1
+        road.flush()
+        road.wait("api_requests", sent, seconds=60)
+
+    send(3_000)
+    kafka_server.kill()
+    time.sleep(1)
+    kafka_server.start()
+    send(1_000)
+    admin = AdminClient(settings.kafka())
+    admin.delete_topics([topics.API_REQUESTS])[topics.API_REQUESTS].result(20)
+    deadline = time.monotonic() + 20
+    while topics.API_REQUESTS in admin.list_topics(timeout=10).topics:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    create_topics(settings)
+    send(500)  # fewer than the old topic held, so at offsets that are stored of it
+    send(5_000)
+    assert worker.poll() is None
+    found = road.client.query("SELECT uniqExact(user), uniqExact(kafka_topic_id) FROM api_requests").result_rows
+    assert found == [(sent, 2)]
+    assert differs(settings) == []
+
+
+def event(user: str, **values: Any) -> bytes:
+    return request(user=user, **values)
+
+
+def run_worker(settings: Settings, log: Path, request: pytest.FixtureRequest) -> subprocess.Popen[bytes]:
+    from tests.integration import test_worker
+
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [str(Path(test_worker.sys.executable).with_name("krill-logger")), "worker"],
+            env=test_worker.environ(settings),
+            stdout=file,
+            stderr=file,
+        )
+
+    def end() -> None:
+        process.kill()
+        process.wait()
+        print(log.read_text()[-4000:])
+
+    request.addfinalizer(end)
+    return process
+
+
+def test_memory_is_bounded_while_clickhouse_is_away(
+    kafka: str, clickhouse_server: Server, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    clickhouse_server.start()
+    client = clickhouse_connect.get_client(dsn=clickhouse_server.settings.clickhouse, autogenerate_session_id=False)
+    settings = Settings(
+        data=tmp_path / "worker",
+        kafka_bootstrap=kafka,
+        clickhouse_url=clickhouse_server.settings.clickhouse,
+        group=f"test-{uuid.uuid4().hex}",
+        worker_port=free_port(),
+    )
+    create_topics(settings)
+    apply(client, settings.clickhouse_database)
+    road = Road(settings, client)
+    worker = psutil.Process(run_worker(settings, tmp_path / "worker.log", request).pid)
+    road.send(topics.API_REQUESTS, event("first"))
+    road.flush()
+    road.wait("api_requests", 1)
+    clickhouse_server.kill()
+    # More than may be held, in messages of every size.
+    small, large, sizes, number = "x" * 4_000, "x" * 8_000_000, [], 1
+    for second in range(15):
+        started = time.monotonic()
+        for n in range(2_000):
+            road.send(topics.API_REQUESTS, event(f"u{n}", data=small), key=f"u{n}")
+        for n in range(3):
+            road.send(topics.API_REQUESTS, event(f"large{n}", data=large), key=f"{second}-{n}")
+        number += 2_003
+        road.producer.poll(0)
+        sizes.append(worker.memory_info().rss // 2**20)
+        time.sleep(max(0.0, started + 1 - time.monotonic()))
+    road.flush()
+    print(f"worker's memory, MiB, each second: {sizes}")
+    assert max(sizes) < 1_000
+    assert max(sizes[-5:]) < 1.2 * max(sizes[:10])
+    clickhouse_server.start()
+    road.wait("api_requests", number, seconds=60)
+    print(f"worker's memory after catching up: {worker.memory_info().rss // 2**20} MiB")
+    paused = road.client.query("SELECT count(), countIf(lag > 0) FROM pipeline_status FINAL").result_rows
+    assert paused[0][0] == 12, "no partition was lost"
