@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test fuzz check kafka setup lock schemas docs screenshots clean
+.PHONY: up test fuzz faults faults-away check kafka setup lock schemas docs screenshots clean
 
 up: setup
 	@exec $(BIN)/krill-logger up
@@ -13,6 +13,13 @@ test: setup
 fuzz: setup
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout 3600 tests/unit/test_masking_properties.py tests/unit/test_normalise.py \
 		tests/unit/test_paths.py tests/unit/test_filters.py
+
+# `make faults SECONDS=60 SEED=7`; without a seed, one is chosen and printed.
+faults: setup
+	@exec $(BIN)/python -m tests.faults.run $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+faults-away: setup
+	@exec $(BIN)/python -m tests.faults.away $(if $(MINUTES),--minutes $(MINUTES))
 
 check: setup
 	$(BIN)/ruff check .
@@ -25,12 +32,15 @@ kafka: setup
 setup: .venv/.ready node_modules/.ready dashboard/static/manifest.json $(patsubst %.po,%.mo,$(wildcard dashboard/translations/*/LC_MESSAGES/*.po))
 
 .venv/.ready: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or name it with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: name it with PYTHON=…")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 node_modules/.ready: package-lock.json package.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node 20 or newer." >&2; exit 1; }
 	npm ci --silent
 	touch $@
 
