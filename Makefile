@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test fuzz faults faults-away check kafka setup lock schemas docs screenshots clean
+.PHONY: up test fuzz faults faults-away check kafka setup lock schemas docs screenshots bench-producer-down bench-preload clean
 
 up: setup
 	@exec $(BIN)/krill-logger up
@@ -62,6 +62,12 @@ schemas: setup
 
 screenshots: setup
 	$(BIN)/python -m tests.browser.screenshots
+
+bench-producer-down: setup
+	$(BIN)/python -m tests.benchmarks.producer_down
+
+bench-preload: setup
+	$(BIN)/python -m tests.benchmarks.preload
 
 clean:
 	rm -rf .venv .cache var node_modules dashboard/static

@@ -31,6 +31,7 @@ class Batch:
     Attributes:
         topic_id: Kafka's identity of the topic, as a UUID: a topic that was deleted and made again has another.
         replay: whether another worker planned the range and may have stored it, or a part of it.
+        unsure: whether its rows may be there under other boundaries: the commit that it begins at may be an old one.
         abandoned: set when the worker lost the partition or gave up waiting; the batch must not be stored any more.
     """
 
@@ -41,6 +42,7 @@ class Batch:
     end: int
     messages: Sequence[Message]
     replay: bool = False
+    unsure: bool = False
     abandoned: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -51,12 +53,16 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a batch became: columns for its table (None without rows), dead letters, and the newest event's time."""
+    """What a batch became: columns for its table (None without rows), dead letters, and the newest event's time.
+
+    `ahead` says whether rows behind the batch's range were found in the table.
+    """
 
     table: tables.Table
     columns: pa.Table | None
     dead: list[DeadLetter]
     last_event_ms: int
+    ahead: bool = False
 
 
 class _Reject(Exception):
@@ -86,6 +92,9 @@ _STREAMS = {
         normalise.admin_change,
     ),
 }
+
+#: Topics whose messages become rows of a table of events.
+EVENT_TOPICS = frozenset(_STREAMS)
 
 
 def _ce_type(message: Message) -> str | None:

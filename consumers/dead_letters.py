@@ -31,6 +31,7 @@ Headers = list[tuple[str, bytes]]
 class DeadLetter:
     """A message as it goes to the dead letters, secrets masked as far as it is text."""
 
+    offset: int
     reason: str
     key: bytes | None
     value: bytes
@@ -56,6 +57,7 @@ def make(message: Message, topic_id: str, reason: str, error: str) -> DeadLetter
     key = message.key()
     failed_at = dt.datetime.now(dt.UTC).isoformat()
     return DeadLetter(
+        offset=int(message.offset() or 0),
         reason=reason,
         key=None if key is None else masking.mask_bytes(_bytes(key))[0],
         value=value,

@@ -50,6 +50,8 @@ class Floods:
         with self._guard:
             if topic in self._accepted:
                 return
+            if topic in self.stopped:
+                raise Flood(topic)
             seen = self._seen[topic]
             seen.append((good + bad, bad))
             total, failed = (sum(counts) for counts in zip(*seen, strict=True))

@@ -6,7 +6,7 @@ import base64
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from schemas.settings import Settings
 
 TIMEOUT = 30.0
+#: How often the topics' identities are looked at.
+IDENTITY_SECONDS = 1.0
 #: Messages and bytes of one batch that is read again.
 REREAD_ROWS = 20_000
 REREAD_BYTES = 16 * 1024 * 1024
@@ -38,6 +40,31 @@ def topic_ids(admin: AdminClient, names: Collection[str]) -> dict[str, str]:
     return {name: topic_id(future.result()) for name, future in described.items()}
 
 
+class Identities:
+    """Looks now and then, without waiting, whether topics still are the ones that they were."""
+
+    def __init__(self, admin: AdminClient) -> None:
+        self._admin = admin
+        self._asked: dict[str, Any] = {}
+        self._asked_at = time.monotonic()
+
+    def remade(self, known: dict[str, str]) -> str | None:
+        """The name of a topic that was deleted and made again, as far as is known now.
+
+        Its messages could have the offsets of old ones; only the topic id tells them apart.
+        """
+        if not all(future.done() for future in self._asked.values()):
+            return None
+        for name, future in self._asked.items():
+            if name in known and future.exception() is None and topic_id(future.result()) != known[name]:
+                return name
+        self._asked = {}
+        if known and time.monotonic() - self._asked_at > IDENTITY_SECONDS:
+            self._asked_at = time.monotonic()
+            self._asked = self._admin.describe_topics(TopicCollection(sorted(known)), request_timeout=10)
+        return None
+
+
 class Reader:
     """Reads ranges of a partition again, beside the workers and without their group.
 
@@ -46,16 +73,19 @@ class Reader:
 
     def __init__(self, settings: Settings) -> None:
         self._consumer = Consumer(
-            settings.kafka(
-                group_id=f"{settings.group}-reader",
-                client_id="krill-logger-reader",
-                enable_auto_commit=False,
-                auto_offset_reset="error",
-                enable_partition_eof=True,
-                isolation_level="read_committed",
-                fetch_message_max_bytes=topics.MAX_MESSAGE_BYTES,
-                queued_max_messages_kbytes=65_536,
-            )
+            {
+                **settings.kafka(
+                    group_id=f"{settings.group}-reader",
+                    client_id="krill-logger-reader",
+                    enable_auto_commit=False,
+                    auto_offset_reset="error",
+                    enable_partition_eof=True,
+                    isolation_level="read_committed",
+                    fetch_message_max_bytes=topics.MAX_MESSAGE_BYTES,
+                    queued_max_messages_kbytes=65_536,
+                ),
+                "log_level": 0,  # what fails is raised
+            }
         )
 
     def close(self) -> None:

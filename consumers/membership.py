@@ -22,7 +22,6 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    TopicCollection,
     TopicPartition,
 )
 
@@ -53,8 +52,6 @@ IDLE_SECONDS = 0.5
 DRAIN_SECONDS = 30.0
 #: A commit that took longer may have been sent twice by librdkafka, and the first copy may still arrive.
 COMMIT_SECONDS = 5.0
-#: How often the topics' identities are looked at.
-IDENTITY_SECONDS = 1.0
 
 Submit = Callable[[Batch], "Future[Converted]"]
 
@@ -85,9 +82,9 @@ class Membership:
         self._stopped = stopped
         self._stopping = stopping
         self._callback_error: Exception | None = None
-        self._identities: dict[str, Any] = {}
-        self._identities_at = time.monotonic()
+        self._identities = kafka.Identities(admin)
         self.partitions: dict[tuple[str, int], Partition] = {}
+        self._known: dict[str, str] = {}
         self.kafka_error = ""
         self._consumer = Consumer(
             {
@@ -132,7 +129,9 @@ class Membership:
             for partition in list(self.partitions.values()):
                 self._advance(partition)
             self._hold_back()
-            self._compare_identities()
+            known = {partition.topic: partition.topic_id for partition in self.partitions.values()}
+            if remade := self._identities.remade(known):
+                raise Rejoin(f"the topic {remade} was deleted and made again")
         self._drain(list(self.partitions.values()))
 
     def close(self) -> None:
@@ -183,19 +182,6 @@ class Membership:
         fresh.end_offset = high
         self.partitions[partition.topic, partition.number] = fresh
         self._consumer.seek(TopicPartition(partition.topic, partition.number, low))
-
-    def _compare_identities(self) -> None:
-        """Rejoin if a topic was deleted and made again: its messages have the old ones' names but for the topic id."""
-        names = {partition.topic: partition.topic_id for partition in self.partitions.values()}
-        for name, future in self._identities.items():
-            if not future.done():
-                return
-            if future.exception() is None and names.get(name) not in (None, kafka.topic_id(future.result())):
-                raise Rejoin(f"the topic {name} was deleted and made again")
-        self._identities = {}
-        if names and time.monotonic() - self._identities_at > IDENTITY_SECONDS:
-            self._identities_at = time.monotonic()
-            self._identities = self._admin.describe_topics(TopicCollection(sorted(names)), request_timeout=10)
 
     def _advance(self, partition: Partition) -> None:
         if partition.storing is not None and partition.storing[1].done():
@@ -261,6 +247,10 @@ class Membership:
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         identities = kafka.topic_ids(self._admin, {place.topic for place in assigned})
+        for topic, identity in identities.items():
+            if self._known.setdefault(topic, identity) != identity:
+                # librdkafka would go on asking for the old topic's messages.
+                raise Rejoin(f"the topic {topic} was deleted and made again")
         found = []
         for place in consumer.committed(assigned, timeout=kafka.TIMEOUT):
             if place.error is not None:
@@ -323,5 +313,6 @@ class Membership:
                     partition.end_offset = values["hi_offset"]
 
     def _on_error(self, error: KafkaError) -> None:
+        if error.str() != self.kafka_error:
+            log.warning("Kafka: %s", error.str())
         self.kafka_error = error.str()
-        log.warning("Kafka: %s", error.str())

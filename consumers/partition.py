@@ -60,6 +60,7 @@ class Partition:
         self.committed = start
         self.plan = plan if plan is not None and plan > start else None
         self.replay = self.plan is not None  # the range must be read again as it was
+        self.unsure = True  # until no rows are found behind a range: a late commit may have put the group back
         self.position = start
         self.fetched: deque[Message] = deque()
         self.held = 0  # bytes of the messages in memory, those being stored included
@@ -116,7 +117,7 @@ class Partition:
         while self.fetched and int(self.fetched[0].offset() or 0) < end:
             messages.append(self.fetched.popleft())
         self.oldest = time.monotonic()
-        return Batch(self.topic, self.topic_id, self.number, self.stored, end, messages, self.replay)
+        return Batch(self.topic, self.topic_id, self.number, self.stored, end, messages, self.replay, self.unsure)
 
     def finish(self) -> None:
         """Take in the end of the batch that was being stored. Raises what storing raised."""
@@ -128,6 +129,7 @@ class Partition:
         self.stored = batch.end
         self.plan = None
         self.replay = False
+        self.unsure = converted.ahead
         self.last_event_ms = max(self.last_event_ms, converted.last_event_ms)
         self.idle_since = time.monotonic()
 

@@ -3,6 +3,8 @@
 Needed after any insert whose outcome was uncertain: ClickHouse may know a token whose rows were lost in a crash.
 """
 
+# What is put into SQL text here is our own names and numbers; the rest are parameters.
+# ruff: noqa: S608
 from __future__ import annotations
 
 import hashlib
@@ -48,13 +50,13 @@ def settle(database: Database, batch: Batch, converted: Converted, check: Callab
     table, columns = converted.table, converted.columns
     found = 0
     for attempt in range(ATTEMPTS):
-        absent = _absent(database, batch, converted)
-        if not absent:
+        lost = absent(database, batch, converted)
+        if not lost:
             break
-        found = max(found, len(absent))
-        log.warning("%s: %d rows were not in %s, inserting them", batch.token, len(absent), table.name)
-        rows = columns.filter(pc.is_in(columns["kafka_offset"], pa.array(sorted(absent), pa.int64())))
-        names = hashlib.sha256(repr(sorted(absent)).encode()).hexdigest()[:16]
+        found = max(found, len(lost))
+        log.warning("%s: %d rows were not in %s, inserting them", batch.token, len(lost), table.name)
+        rows = columns.filter(pc.is_in(columns["kafka_offset"], pa.array(sorted(lost), pa.int64())))
+        names = hashlib.sha256(repr(sorted(lost)).encode()).hexdigest()[:16]
         check()
         database.insert(table, rows, f"{batch.token}:missing:{names}:{attempt}")
     else:
@@ -65,20 +67,32 @@ def settle(database: Database, batch: Batch, converted: Converted, check: Callab
     return found
 
 
-def stored_offsets(database: Database, batch: Batch, table: str, where: str = "1") -> list[int]:
-    """Offsets of the rows that `table` holds of the batch's range, with repetitions."""
+def stored_offsets(database: Database, batch: Batch, table: str, where: str = "1", **parameters: str) -> list[int]:
+    """Offsets of the rows that `table` holds of the batch's range, with repetitions; `where` restricts them."""
     return [
         row[0]
         for row in database.rows(
-            f"SELECT kafka_offset FROM {table} WHERE kafka_topic_id = {{topic_id:UUID}} "  # noqa: S608 - our names
+            f"SELECT kafka_offset FROM {table} WHERE kafka_topic_id = {{topic_id:UUID}} "
             f"AND kafka_partition = {batch.partition:d} AND kafka_offset >= {batch.start:d} "
             f"AND kafka_offset < {batch.end:d} AND {where}",
             topic_id=batch.topic_id,
+            **parameters,
         )
     ]
 
 
-def _absent(database: Database, batch: Batch, converted: Converted) -> set[int]:
+def rows_behind(database: Database, batch: Batch, table: str) -> bool:
+    """Whether `table` holds rows of the batch's partition at or behind its end. Raises: ClickHouseError, OSError."""
+    [[count]] = database.rows(
+        f"SELECT count() FROM {table} WHERE kafka_topic_id = {{topic_id:UUID}} "
+        f"AND kafka_partition = {batch.partition:d} AND kafka_offset >= {batch.end:d}",
+        topic_id=batch.topic_id,
+    )
+    return bool(count)
+
+
+def absent(database: Database, batch: Batch, converted: Converted) -> set[int]:
+    """Offsets of the batch's rows that are not in its table. Raises: ClickHouseError, OSError."""
     assert converted.columns is not None
     times = _milliseconds(converted.columns, converted.table.time)
     # The time is the table's sorting key: without it, every part that holds the offsets would be read.

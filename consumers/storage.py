@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException, Producer
@@ -16,8 +17,9 @@ from confluent_kafka import KafkaException, Producer
 from consumers import metrics, tables
 from consumers.batch import Batch, Converted, convert
 from consumers.database import Database
+from consumers.dead_letters import DeadLetter
 from consumers.flood import Floods
-from consumers.ranges import NotSettled, settle
+from consumers.ranges import NotSettled, absent, rows_behind, settle
 from consumers.rollups import RollupDiffers
 from schemas import topics
 from schemas.settings import Settings
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 #: Longest pause between two tries, in seconds.
 MAX_PAUSE = 5.0
+
+T = TypeVar("T")
 
 FAILURES = (ClickHouseError, KafkaException, NotSettled, RollupDiffers, OSError)
 
@@ -38,11 +42,15 @@ class Storage:
     """Stores batches. Safe for several threads; waits out any failure of ClickHouse or Kafka until `stop()`."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self.database = Database(settings)
         self.floods = Floods(settings, self.database)
         self._stopping = threading.Event()
-        self._producer = Producer(
-            settings.kafka(
+
+    @cached_property
+    def _producer(self) -> Producer:
+        return Producer(
+            self._settings.kafka(
                 client_id="krill-logger-worker",
                 acks="all",
                 enable_idempotence=True,
@@ -71,24 +79,34 @@ class Storage:
         if batch.topic != topics.DEAD_LETTERS:
             self.floods.judge(batch.topic, 0 if rows is None else rows.num_rows, len(converted.dead))
         if converted.dead:
-            self._again("dead-letters", batch, partial(self._send, batch, converted))
+            self._again("dead-letters", batch, partial(self.send, batch, converted.dead))
             for letter in converted.dead:
                 metrics.DEAD_LETTERS.labels(batch.topic, letter.reason).inc()
         if rows is not None:
             self._insert(batch, converted)
             metrics.STORED.labels(table.name).inc(rows.num_rows)
             metrics.BATCH_ROWS.labels(table.name).observe(rows.num_rows)
+        if batch.unsure and table is not tables.DEAD_LETTERS:
+            ahead, _ = self._again("check", batch, lambda: rows_behind(self.database, batch, table.name))
+            converted = replace(converted, ahead=ahead)
         metrics.BATCH_SECONDS.labels(table.name).observe(time.monotonic() - started)
         return converted
 
     def _insert(self, batch: Batch, converted: Converted) -> None:
         table, rows = converted.table, converted.columns
+        assert rows is not None
         if table is tables.DEAD_LETTERS:
             # Its sorting key makes repeated letters one, so no token is needed; and none can be lost with one.
             self._again("insert", batch, lambda: self.database.insert(table, rows, f"{batch.token}:{uuid.uuid4()}"))
             return
-        failures = self._again("insert", batch, lambda: self.database.insert(table, rows, batch.token))
-        if failures or batch.replay:
+        lost = rows.num_rows
+        if batch.unsure:
+            lost = self._again("check", batch, lambda: len(absent(self.database, batch, converted)))[0]
+        failures = 0
+        # Rows that are there under other boundaries are not inserted again: settling adds what is missing.
+        if lost and (batch.replay or lost == rows.num_rows):
+            _, failures = self._again("insert", batch, lambda: self.database.insert(table, rows, batch.token))
+        if failures or batch.replay or lost < rows.num_rows:
             # ClickHouse may have dropped the rows because of a token that outlived a crash when its rows did not.
             check = partial(self._check, batch)
             self._again("check", batch, lambda: self._settle(batch, converted, check))
@@ -97,14 +115,20 @@ class Storage:
         restored = settle(self.database, batch, converted, check)
         metrics.RESTORED.labels(converted.table.name).inc(restored)
 
-    def _send(self, batch: Batch, converted: Converted) -> None:
+    def send(self, batch: Batch, letters: Sequence[DeadLetter]) -> None:
+        """Send dead letters to their topic, one try; returns when Kafka has acknowledged them.
+
+        Raises:
+            KafkaException: it has not; some may be there.
+            Stopped: the batch was given up.
+        """
         failures: list[Any] = []
 
         def delivered(error: Any, _message: Any) -> None:
             if error is not None:
                 failures.append(error)
 
-        for letter in converted.dead:
+        for letter in letters:
             while True:
                 try:
                     self._producer.produce(
@@ -127,13 +151,12 @@ class Storage:
         if self._stopping.is_set() or batch.abandoned.is_set():
             raise Stopped
 
-    def _again(self, what: str, batch: Batch, attempt: Callable[[], None]) -> int:
-        """Try until it works. Returns how often it failed before. Raises: Stopped."""
+    def _again(self, what: str, batch: Batch, attempt: Callable[[], T]) -> tuple[T, int]:
+        """Try until it works. Returns its result, and how often it failed before. Raises: Stopped."""
         pause, failures = 0.1, 0
         while True:
             try:
-                attempt()
-                return failures
+                return attempt(), failures
             except FAILURES as error:
                 line = (str(error).splitlines() or [type(error).__name__])[0]
                 log.warning("%s of %s failed, next try in %.1f s: %s", what, batch.token, pause, line[:300])

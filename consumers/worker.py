@@ -56,6 +56,7 @@ class BatchLoop(faust.Service):
     async def on_start(self) -> None:
         """Start the loop's thread."""
         self._event_loop = asyncio.get_running_loop()
+        await self._event_loop.run_in_executor(None, self._storage.floods.refresh)
         self.batches.start()
 
     async def on_stop(self) -> None:

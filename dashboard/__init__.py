@@ -17,7 +17,7 @@ def create_app(settings: Settings) -> Flask:
         AccountError: the file of the accounts cannot be used.
     """
     # Imported here, so that the data side can be used without the web framework's extensions.
-    from dashboard import api, assets, health, i18n, security, values, views
+    from dashboard import api, assets, health, i18n, security, sentences, values, views
     from dashboard.accounts import Accounts
     from dashboard.state import EXTENSION, State
     from dashboard.store import Store
@@ -29,6 +29,7 @@ def create_app(settings: Settings) -> Flask:
     security.init_app(app, settings)
     i18n.init_app(app)
     values.init_app(app)
+    sentences.init_app(app)
     views.init_app(app)
     security.limit_logins(app, "auth.login", "account.change_password")
     app.register_blueprint(api.blueprint)

@@ -12,7 +12,7 @@ import msgspec
 from flask import Blueprint, Response, request
 from flask_login import current_user
 
-from dashboard import i18n, openapi, rows, trends
+from dashboard import history, i18n, openapi, rows, trends
 from dashboard.clickhouse import ResultTooLarge, StoreError
 from dashboard.columns import REPORTS, Report
 from dashboard.filters import KINDS, N_, FilterError, FilterErrors, decode, parse
@@ -102,6 +102,23 @@ def show_trends() -> Response:
             "to": query.until,
             "interval": query.interval,
             "seconds": round(time.perf_counter() - start, 6),
+        }
+    )
+
+
+@blueprint.get("/objects/<object_type>/<path:object_id>/history", merge_slashes=False)
+def show_history(object_type: str, object_id: str) -> Response:
+    """A page of the history of an object."""
+    query = history.parse(decode(request.query_string), object_type, object_id, i18n.zone())
+    found = state().store.history(query, read_json=rows.raw_json)
+    return _json(
+        {
+            "total": found.total,
+            "items": found.items,
+            "next": found.next,
+            "name": found.name,
+            "deleted_at": found.deleted_at,
+            "seconds": round(found.seconds, 6),
         }
     )
 

@@ -71,7 +71,7 @@ def lines(
     number: Callable[[float], str],
 ) -> Chart:
     """One line per series over the intervals that begin at `starts`."""
-    top, y_ticks = _scale([value for line in series for value in line.values if value is not None])
+    top, y_ticks = scale([value for line in series for value in line.values if value is not None])
     drawn = [Series(line.name, line.values, _path(line.values, top)) for line in series]
     texts = [
         "\n".join(
@@ -91,7 +91,7 @@ def stacked(
     number: Callable[[float], str],
 ) -> Chart:
     """A bar per interval as high as `counts`, of which the lower part is `errors`."""
-    top, y_ticks = _scale([value or 0 for value in counts.values])
+    top, y_ticks = scale([value or 0 for value in counts.values])
     step = WIDTH / max(1, len(starts))
     width = step * (0.78 if len(starts) < 200 else 1)
     bars = []
@@ -115,7 +115,7 @@ def x_ticks(starts: Sequence[datetime], label: Callable[[datetime], str]) -> lis
     return [Tick(round((place + 0.5) / len(starts) * 100, 2), label(starts[place])) for place in places]
 
 
-def _scale(values: Sequence[float]) -> tuple[float, list[Tick]]:
+def scale(values: Sequence[float]) -> tuple[float, list[Tick]]:
     """The value at the top of the plot, and labels at round values."""
     highest = max(values, default=0) or 1
     rough = highest / TICKS

@@ -10,7 +10,7 @@ from dashboard import rows
 from dashboard.rows import Item
 
 #: What stands where the caller's token was.
-CREDENTIALS = "Authorization: Token <TOKEN>"
+CREDENTIALS = "Authorization: Token TOKEN"
 _LOCAL = ("localhost", "127.", "[::1]")
 
 

@@ -7,9 +7,9 @@ import datetime as dt
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
@@ -135,8 +135,11 @@ def parse(args: MultiDict[str, str], object_type: str, object_id: str, zone: Zon
     )
 
 
-def read(clickhouse: ClickHouse, query: HistoryQuery) -> History:
+def read(clickhouse: ClickHouse, query: HistoryQuery, *, read_json: Callable[[str], Any] = rows.parse_json) -> History:
     """The page that `query` asks for.
+
+    Args:
+        read_json: what to make of the text of JSON columns.
 
     Raises:
         StoreError: no answer within the limits.
@@ -144,7 +147,7 @@ def read(clickhouse: ClickHouse, query: HistoryQuery) -> History:
     start = time.perf_counter()
     total, found = 0, []
     for report in (ADMIN_CHANGES, API_REQUESTS):
-        found += _entries(clickhouse, query, report)
+        found += _entries(clickhouse, query, report, read_json)
         total += _count(clickhouse, query, report)
     found.sort(key=_place, reverse=True)
     items = found[: query.per_page]
@@ -211,14 +214,16 @@ def _place(item: Item) -> tuple[dt.datetime, int, int]:
     return item["at"], number % 2**64, number >> 64
 
 
-def _entries(clickhouse: ClickHouse, query: HistoryQuery, report: Report) -> list[Item]:
+def _entries(
+    clickhouse: ClickHouse, query: HistoryQuery, report: Report, read_json: Callable[[str], Any]
+) -> list[Item]:
     condition, parameters = _where(query, report, paged=True)
     found = clickhouse.query(
         f"SELECT {_selected(report)} FROM {report.table} WHERE {condition} "
         f"ORDER BY {report.time_column} DESC, event_id DESC LIMIT {{limit:UInt32}}",
         {**parameters, "limit": query.per_page + 1},
     )
-    return _items(report, found)
+    return _items(report, found, read_json)
 
 
 def _count(clickhouse: ClickHouse, query: HistoryQuery, report: Report) -> int:
@@ -275,10 +280,12 @@ def _selected(report: Report) -> str:
     return ", ".join(names)
 
 
-def _items(report: Report, found: Sequence[Sequence[object]]) -> list[Item]:
+def _items(
+    report: Report, found: Sequence[Sequence[object]], read_json: Callable[[str], Any] = rows.parse_json
+) -> list[Item]:
     return [
         {"report": report.name, "at": item[report.time_column], **item}
-        for item in rows.items(_COLUMNS[report.name], found, rows.parse_json)
+        for item in rows.items(_COLUMNS[report.name], found, read_json)
     ]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from dashboard import filters, trends
-from dashboard.columns import REPORTS, TREND_COLUMNS, Column, Report
+from dashboard import filters, history, trends
+from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, REPORTS, TREND_COLUMNS, Column, Report
 
 _TEXT = "Exact, or with `*` for any text; `\\*` is a star."
 _MATCHES = {
@@ -85,6 +85,14 @@ def document() -> dict[str, Any]:
         "otherwise. `from` and `to` are widened to whole minutes.",
         _trend_parameters(),
         "Trends",
+    )
+    schemas |= _history()
+    paths["/objects/{object_type}/{object_id}/history"] = _get(
+        "get_history",
+        "Admin changes of an object and requests to it, newest first; only requests that can change something unless "
+        "`reads` is 1. An object that was never heard of has an empty history.",
+        _history_parameters(),
+        "History",
     )
     paths["/openapi.json"] = {
         "get": {
@@ -169,6 +177,54 @@ def _range_parameters() -> list[dict[str, Any]]:
         _parameter("to", text, "ISO 8601 date or time, not included. Without an offset, in the zone `tz`."),
         _parameter("tz", text, "IANA time zone; that of the user, or of the installation, if not given."),
     ]
+
+
+def _history_parameters() -> list[dict[str, Any]]:
+    text = {"type": "string"}
+    object_id = "Identifier of the object; slashes within it may stand as they are."
+    return [
+        {**_parameter("object_type", text, API_REQUESTS.by_name["object_type"].about), "in": "path", "required": True},
+        {**_parameter("object_id", text, object_id), "in": "path", "required": True},
+        *_range_parameters(),
+        _parameter("reads", {"enum": ["0", "1"], "default": "0"}, "1: GET, HEAD and OPTIONS are listed, too."),
+        _parameter("before", text, "Only what was before this ISO 8601 time, or `next` of the page before."),
+        _parameter(
+            "per_page",
+            {"type": "integer", "minimum": 1, "maximum": history.MAX_PER_PAGE, "default": history.PER_PAGE},
+            "Entries per page.",
+        ),
+    ]
+
+
+def _history() -> dict[str, Any]:
+    ids = {"type": "array", "items": _SCHEMAS["uuid"]}
+    actor = "Who is behind it: a person in the admin or a browser, a program that called the API, or Krill itself."
+    schemas = {}
+    for name, report, columns, linked in (
+        ("HistoryChange", ADMIN_CHANGES, history.CHANGE_COLUMNS, "Requests that caused it, by event id."),
+        ("HistoryRequest", API_REQUESTS, history.REQUEST_COLUMNS, "Changes that it caused, by event id."),
+    ):
+        schemas[name] = _object(
+            {
+                "report": {"const": report.name},
+                "at": {**_SCHEMAS["time"], "description": f"The same as {report.time_column}."},
+                "actor": {"enum": ["human", "integration", "process"], "description": actor},
+                "linked": {**ids, "description": linked},
+                **{column.name: _schema(column) for column in columns},
+            }
+        )
+    text = {"type": "string"}
+    schemas["History"] = _object(
+        {
+            "total": {**_COUNT, "description": "Entries on all pages."},
+            "items": {"type": "array", "items": {"oneOf": [_reference(name) for name in schemas]}},
+            "next": {"type": ["string", "null"], "description": "`before` of the next page; null on the last."},
+            "name": {**text, "description": "The object as Krill last printed it; empty if it never did."},
+            "deleted_at": {**_SCHEMAS["time"], "type": ["string", "null"], "description": "null if it is there."},
+            "seconds": _SECONDS,
+        }
+    )
+    return schemas
 
 
 def _trend() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard import conditions, history, rows, trends
+from dashboard import conditions, facets, histogram, history, rows, trends
 from dashboard.clickhouse import (
     ClickHouse,
     QueryTooSlow,
@@ -18,7 +18,9 @@ from dashboard.clickhouse import (
     StoreUnavailable,
 )
 from dashboard.columns import Column, Report
+from dashboard.facets import Facets
 from dashboard.filters import Query, binder, time_range
+from dashboard.histogram import Histogram
 from dashboard.history import History, HistoryQuery
 from dashboard.rows import Item
 from dashboard.trends import TrendQuery, TrendsTooMany
@@ -101,8 +103,13 @@ class Store:
         found = self._clickhouse.query(
             f"SELECT {_sort_key(query.sort_column)}, {time_column}, {', '.join(_TIES)} FROM {table} "
             f"WHERE {time_column} = {{time:{conditions.TIME}}} AND event_id = {{id:UUID}} "
-            "ORDER BY kafka_offset LIMIT 1",
-            {"time": conditions.bind_text(item[time_column]), "id": item["event_id"]},
+            "AND kafka_partition = {partition:Int32} AND kafka_offset = {offset:Int64} LIMIT 1",
+            {
+                "time": conditions.bind_text(item[time_column]),
+                "id": item["event_id"],
+                "partition": item["kafka_partition"],
+                "offset": item["kafka_offset"],
+            },
         )
         if not found:
             return None, None
@@ -121,9 +128,9 @@ class Store:
             sides.append(str(ids[0][0]) if ids else None)
         return sides[0], sides[1]
 
-    def history(self, query: HistoryQuery) -> History:
-        """A page of what happened to an object; see `dashboard.history`."""
-        return history.read(self._clickhouse, query)
+    def history(self, query: HistoryQuery, *, read_json: Callable[[str], Any] = rows.parse_json) -> History:
+        """A page of what happened to an object; see `history.read`."""
+        return history.read(self._clickhouse, query, read_json=read_json)
 
     def related(self, report: Report, items: Sequence[Item]) -> dict[str, list[Item]]:
         """The rows of the other report with the same request id as `items`; see `history.related`."""
@@ -188,6 +195,14 @@ class Store:
         )
         return [rows.text(row[0]) for row in found]
 
+    def histogram(self, query: Query) -> Histogram:
+        """How the rows that match lie in time; see `histogram.read`."""
+        return histogram.read(self._clickhouse, query)
+
+    def facets(self, query: Query) -> Facets:
+        """The most frequent values of the rows that match; see `facets.read`."""
+        return facets.read(self._clickhouse, query)
+
     def trends(self, query: TrendQuery) -> list[Item]:
         """Count, errors, error rate and percentiles (ms) per interval and group, oldest first.
 
@@ -248,7 +263,8 @@ class Store:
 
         Keys: `partitions` (a list of dicts: topic, partition, lag, state, kafka_error, last_event_at,
         updated_at and `stale`), `lag` (messages), `last_event_at` and `updated_at` (datetimes, None before
-        the first event), `worker` and `kafka` (`ok` or `down`), `dead_letters` (a count).
+        the first event), `worker` (`ok`, `down` or `stopped by flood`), `kafka` (`ok` or `down`), `dead_letters`
+        (a count).
         """
         names = ("topic", "partition", "lag", "state", "kafka_error", "last_event_at", "updated_at", "age")
         found = self._clickhouse.query(
@@ -259,13 +275,14 @@ class Store:
         for partition in partitions:
             partition["stale"] = partition.pop("age") > STALE_SECONDS or partition["state"] == "stopped"
         alive = bool(partitions) and not all(partition["stale"] for partition in partitions)
+        flooded = any(item["state"] == "stopped by flood" and not item["stale"] for item in partitions)
         events = [item["last_event_at"] for item in partitions if item["last_event_at"].timestamp() > 0]
         return {
             "partitions": partitions,
             "lag": sum(partition["lag"] for partition in partitions),
             "last_event_at": max(events, default=None),
             "updated_at": max((partition["updated_at"] for partition in partitions), default=None),
-            "worker": "ok" if alive else "down",
+            "worker": "down" if not alive else "stopped by flood" if flooded else "ok",
             "kafka": "ok" if alive and not any(item["kafka_error"] for item in partitions) else "down",
             "dead_letters": self._clickhouse.query("SELECT count() FROM dead_letters FINAL")[0][0],
         }

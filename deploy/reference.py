@@ -68,9 +68,25 @@ def command_page() -> str:
     return "# Command line\n\n" + "\n".join(sections)
 
 
+def metrics_page() -> str:
+    """Every metric of worker and dashboard with its type and meaning."""
+    from consumers.metrics import REGISTRY as WORKER
+    from dashboard.metrics import REGISTRY as DASHBOARD
+
+    sections = []
+    for title, registry in (("Worker: `KRILL_LOGGER_WORKER_PORT`", WORKER), ("Dashboard", DASHBOARD)):
+        rows = []
+        for metric in sorted(registry.collect(), key=lambda metric: metric.name):
+            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+            rows.append(f"| `{name}` | {metric.type} | {metric.documentation} |")
+        sections.append(f"## {title}\n\n| metric | type | what it is |\n| --- | --- | --- |\n" + "\n".join(rows))
+    text = "Both answer `GET /metrics` in Prometheus' text format. The end of a name is its unit."
+    return f"# Metrics\n\n{text}\n\n" + "\n\n".join(sections) + "\n"
+
+
 def pages() -> dict[str, str]:
     """File name to text of every generated page."""
-    return {"settings.md": settings_page(), "command-line.md": command_page()}
+    return {"settings.md": settings_page(), "command-line.md": command_page(), "metrics.md": metrics_page()}
 
 
 def write() -> None:

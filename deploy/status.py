@@ -120,9 +120,11 @@ def _worker(client: Any, database: dict[str, str]) -> dict[str, Any]:
         return {"ok": False, "error": f"silent for {rows[0][3]} s" if rows else "has never run"}
     trouble = next((row[2] for row in live if row[2]), "")
     paused = any("paused" in row[1] for row in live)
+    flooded = any("stopped by flood" in row[1] for row in live)
     names = [row[0] for row in live]
-    if trouble or paused:
-        return {"ok": False, "error": trouble or "paused", "workers": names}
+    if trouble or paused or flooded:
+        stopped = "a flood of dead letters stopped a topic: see krill-logger dead-letters list"
+        return {"ok": False, "error": trouble or (stopped if flooded else "paused"), "workers": names}
     return {"ok": True, "workers": names}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package does not say what it exports
     AdminClient,
@@ -56,6 +58,19 @@ def create_topics(settings: Settings) -> list[str]:
 
 
 def _raise_limits(admin: AdminClient) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            return _raise_limits_once(admin)
+        except KafkaException as error:
+            # A broker hears of a topic only after it was made.
+            unknown = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            if not unknown or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _raise_limits_once(admin: AdminClient) -> None:
     described = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in TOPICS])
     changes = []
     for resource, future in described.items():

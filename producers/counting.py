@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
+
+from producers.forking import after_fork
 
 logger = logging.getLogger("producers")
 
@@ -41,4 +42,4 @@ def forget() -> None:
     _warned.clear()
 
 
-os.register_at_fork(after_in_child=forget)
+after_fork(forget)

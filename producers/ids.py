@@ -7,6 +7,8 @@ import threading
 import time
 import uuid
 
+from producers.forking import after_fork
+
 _lock = threading.Lock()
 _last = 0
 
@@ -35,4 +37,4 @@ def _renew_lock() -> None:
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_renew_lock)
+after_fork(_renew_lock)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 
-from producers import readback, refusals
+from producers import forking, readback, refusals
 from producers.counting import count, counters, failed
 from producers.resending import Pending
 from producers.spool import Message
@@ -260,6 +259,7 @@ def _report(on_delivery: OnDelivery, error: KafkaError | None, _message: Deliver
 def _running() -> _Sender:
     """This process's sender, made on first use."""
     global _sender
+    forking.check()
     sender = _sender
     if sender is None:
         with _lock:
@@ -289,5 +289,5 @@ def _forget_after_fork() -> None:
         _sender = None
 
 
-os.register_at_fork(after_in_child=_forget_after_fork)
+forking.after_fork(_forget_after_fork)
 atexit.register(close)

@@ -27,7 +27,7 @@ WAITING_BYTES = 32 * 1024 * 1024
 _STEP_SECONDS = 0.1
 _SYNC_SECONDS = 1.0
 _BATCH_MESSAGES = 1000
-_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+_PAUSES = (1.0, 2.0, 3.0, 5.0)
 #: Longest that the end of a process waits for what the thread is doing.
 _CLOSE_SECONDS = 3.0
 

@@ -6,9 +6,9 @@ from flask import Flask, current_app, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from dashboard.views import account, auth, dead_letters, errors, home, reports, trends
+from dashboard.views import account, auth, dead_letters, errors, events, home, objects, reports, summaries, trends
 
-_FOR_USERS = (home, reports, trends, dead_letters, account)
+_FOR_USERS = (home, reports, summaries, events, objects, trends, dead_letters, account)
 _NAMES = frozenset(module.blueprint.name for module in _FOR_USERS)
 
 

@@ -45,6 +45,15 @@ def history_path(item: Item) -> str | None:
     return path_to(item["object_type"], item["object_id"])
 
 
+blueprint.add_app_template_filter(exact)
+
+
+@blueprint.app_context_processor
+def limits() -> dict[str, int]:
+    """How many rows `related.html` has, at most."""
+    return {"most_related": history.MOST_RELATED}
+
+
 @blueprint.get("/objects/<object_type>/<path:object_id>", merge_slashes=False)
 def show(object_type: str, object_id: str) -> ResponseReturnValue:
     """The page."""

@@ -1,4 +1,4 @@
-"""The API report and the Admin report, their rows' own pages, and their CSV."""
+"""The API report and the Admin report, and their CSV."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ OF_THE_PAGE = ("open", "range", "form")
 _BESIDE_A_FIELD = {
     layout.report.name: {"q", "from", "to", *(field.name for field in layout.fields)} for layout in LAYOUTS
 }
-RAW_COLUMNS = ("query_params", "data", "response", "errors", "change_message", "changes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,6 @@ def _add_rules(layout: Layout) -> None:
         (f"/{name}", "", show_list),
         (f"/{name}.csv", "_csv", show_csv),
         (f"/{name}/values/<column>", "_values", show_values),
-        (f"/{name}/<uuid:event_id>", "_row", show_row),
-        (f"/{name}/<uuid:event_id>/<column>.txt", "_raw", show_raw),
     ):
         blueprint.add_url_rule(path, f"{endpoint}{suffix}", view, defaults=defaults)
 
@@ -78,11 +75,13 @@ def show_list(layout: Layout) -> ResponseReturnValue:
         query = parse(args, report, i18n.zone())
         i18n.use_zone(query.zone)
         page = state().store.page(query, large=False)
+        opened = _opened(report, address)
         shown |= {
             "query": query,
             "page": page,
             "health": state().store.health(),
-            "opened": _opened(report, address),
+            "opened": opened,
+            "related": state().store.related(report, list(opened.values())),
         }
         if not page.items and query.page > 1 and page.total:
             last = -(-page.total // query.per_page)
@@ -112,7 +111,7 @@ def show_list(layout: Layout) -> ResponseReturnValue:
                 field.more and (base.values(field.name) or field.name in shown["errors"]) for field in layout.fields
             ),
             zone_name=i18n.zone().key,
-            cell_filter=_cell_filter(base),
+            cell_filter=cell_filter(base),
             clip=values.CLIP_IN_LIST,
             contains=_contains(shown["query"], base),
         ),
@@ -139,39 +138,6 @@ def show_values(layout: Layout, column: str) -> Response:
     return jsonify([exact(value) for value in found])
 
 
-def show_row(layout: Layout, event_id: UUID) -> str:
-    """One event: whole as a page, or as the fragment that a list puts under its row."""
-    item = _row(layout.report, str(event_id))
-    if item is None:
-        abort(404, gettext("There is no event with this id. It may be older than what is kept."))
-    fragment = "fragment" in request.args
-    return render_template(
-        "detail.html" if fragment else "row.html",
-        layout=layout,
-        report=layout.report,
-        standalone=not fragment,
-        item=item,
-        labels=LABELS,
-        actions=ACTIONS,
-        clip=values.CLIP_IN_LIST if fragment else values.CLIP_ON_PAGE,
-        cell_filter=_cell_filter(Address(f"/{layout.report.name}")),
-    )
-
-
-def show_raw(layout: Layout, event_id: UUID, column: str) -> Response:
-    """One payload in full, as plain text."""
-    if column not in RAW_COLUMNS or column not in layout.report.by_name:
-        abort(404)
-    item = state().store.row(layout.report, str(event_id), read_json=values.formatted)
-    if item is None:
-        abort(404)
-    text = values.pretty(item[column]).encode(errors="backslashreplace")
-    response = Response(text, content_type="text/plain; charset=utf-8")
-    response.headers["Content-Disposition"] = f'inline; filename="{column}-{event_id}.txt"'
-    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'; sandbox"
-    return response
-
-
 def _plain(address: Address) -> Address | None:
     """Where a sent form or a quick range leads: the URL with what it means and nothing empty; None if it is that."""
     if ranges := address.values("range"):
@@ -192,7 +158,8 @@ def _plain(address: Address) -> Address | None:
     return Address(address.path, tuple(pairs))
 
 
-def _row(report: Report, event_id: str) -> dict[str, Any] | None:
+def event(report: Report, event_id: str) -> dict[str, Any] | None:
+    """An event with its JSON as `detail.html` shows it; None if there is none with this id."""
     # The diff needs the changes as values; a payload is shown as it was stored.
     read_json = rows.parse_json if report is ADMIN_CHANGES else values.formatted
     return state().store.row(report, event_id, read_json=read_json)
@@ -206,7 +173,7 @@ def _opened(report: Report, address: Address) -> dict[str, dict[str, Any]]:
             event_id = str(UUID(text))
         except ValueError:
             continue
-        if item := _row(report, event_id):
+        if item := event(report, event_id):
             opened[event_id] = item
     return opened
 
@@ -250,7 +217,9 @@ def _typed(field: Field, base: Address) -> list[str]:
     return [value for value in base.values(field.name) if value not in boxes]
 
 
-def _cell_filter(base: Address) -> Any:
+def cell_filter(base: Address) -> Any:
+    """A function for links to the rows that have a value, too."""
+
     def link(name: str, value: object, as_text: bool = True) -> str:
         """The page with only the rows that have this value."""
         text = "" if value is None else str(value)

@@ -8,6 +8,8 @@ import sys
 import click
 
 from deploy.cli.access import tokens, users
+from deploy.cli.letters import dead_letters
+from deploy.cli.repair import replay, verify
 from deploy.cli.run import clickhouse, dashboard, kafka, migrate, up, worker
 from deploy.cli.status import status
 from deploy.embedded.errors import StartError
@@ -26,13 +28,27 @@ def cli() -> None:
     """
 
 
-for _command in (up, worker, dashboard, migrate, status, users, tokens, kafka, clickhouse):
+for _command in (
+    up,
+    worker,
+    dashboard,
+    migrate,
+    status,
+    verify,
+    replay,
+    dead_letters,
+    users,
+    tokens,
+    kafka,
+    clickhouse,
+):
     cli.add_command(_command)
 
 
 def main() -> None:
     """The entry point: every expected failure is one sentence and an exit code."""
     from dashboard.accounts import AccountError
+    from dashboard.assets import AssetsMissing
 
     try:
         code = cli.main(standalone_mode=False)
@@ -41,7 +57,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit("Stopped.")
-    except (StartError, SettingsError, AccountError) as error:
+    except (StartError, SettingsError, AccountError, AssetsMissing) as error:
         sys.exit(f"Error: {error}")
     except (OSError, sqlite3.Error) as error:
         sys.exit(f"Error: {str(error).splitlines()[0]}.")

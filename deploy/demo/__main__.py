@@ -61,9 +61,7 @@ def prepare() -> None:
 
 
 @main.command()
-@click.option(
-    "--rate", default=5.0, show_default=True, type=click.FloatRange(0.1, 200), help="Requests per second."
-)
+@click.option("--rate", default=5.0, show_default=True, type=click.FloatRange(0.1, 200), help="Requests per second.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same requests.")
 def traffic(rate: float, seed: int) -> None:
     """Work with the demo Krill over HTTP until stopped; it may be restarted meanwhile.

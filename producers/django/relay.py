@@ -18,7 +18,7 @@ from django.db import DatabaseError, connections
 from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
 from django.db.models.functions import Now
 
-from producers import kafka
+from producers import forking, kafka
 from producers.django.conf import conf
 from producers.django.models import OutboxEvent, RelayLease
 from schemas.events import AdminChange
@@ -40,6 +40,7 @@ class Undelivered(Exception):
 def wake(using: str) -> None:
     """Relay the outbox of a database from this process's thread, soon; returns at once."""
     global _thread
+    forking.check()
     with _lock:
         _waiting.add(using)
         if _thread is None or not _thread.is_alive():
@@ -193,5 +194,5 @@ _waiting: set[str] = set()
 _thread: threading.Thread | None = None
 _stopping = False
 
-os.register_at_fork(after_in_child=_start_anew)
+forking.after_fork(_start_anew)
 atexit.register(_stop)

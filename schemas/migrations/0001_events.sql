@@ -91,6 +91,19 @@ ORDER BY (kafka_topic, kafka_topic_id, kafka_partition, kafka_offset)
 SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'Messages that could not become a row; read with FINAL';
 
+-- So that a check of the offsets does not miss what an operator took out.
+CREATE TABLE IF NOT EXISTS dropped_letters (
+    kafka_topic LowCardinality(String) COMMENT 'As in dead_letters',
+    kafka_topic_id UUID COMMENT 'As in dead_letters',
+    kafka_partition Int32 COMMENT 'As in dead_letters',
+    kafka_offset Int64 COMMENT 'As in dead_letters',
+    reason LowCardinality(String) COMMENT 'As in dead_letters',
+    dropped_at DateTime('UTC') DEFAULT now() COMMENT 'When it was dropped'
+)
+ENGINE = ReplacingMergeTree(dropped_at)
+ORDER BY (kafka_topic, kafka_topic_id, kafka_partition, kafka_offset)
+COMMENT 'Dead letters that an operator dropped; their messages are in no other table';
+
 CREATE TABLE IF NOT EXISTS pipeline_status (
     topic LowCardinality(String) COMMENT 'Kafka topic',
     partition Int32 COMMENT 'Kafka partition',

@@ -19,11 +19,11 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 SIZES = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 360, "height": 780}}
 PAGES = (
     "/",
-    f"/api-requests?open={sites.PATCH_ID}",
+    f"/api-requests?per_page=25&open={sites.PATCH_ID}",
     "/api-requests?status_code=abc&foo=1&from=x",
     "/api-requests?user=nobody",
     f"/api-requests/{sites.CRASH_ID}",
-    f"/admin-changes?open={sites.CHANGE_ID}",
+    f"/admin-changes?per_page=25&open={sites.CHANGE_ID}",
     f"/admin-changes/{sites.CHANGE_ID}",
     "/trends?from=2026-10-24&interval=day",
     "/trends?from=2026-10-24&interval=day&by=user",
@@ -83,9 +83,10 @@ def test_axe_finds_nothing_and_no_page_is_too_wide(browser: Browser, site: Site,
     with Visit(browser, site, viewport=SIZES[size], color_scheme=scheme, bypass_csp=True) as page:
         for path in PAGES:
             page.goto(path)
-            for summary in (".panel > summary", ".more > summary", ".letter > summary"):
+            for summary in (".panel > summary", ".more > summary", ".letter > summary", ".facets > summary"):
                 if page.locator(summary).count() and not page.locator(summary).first.evaluate("e => e.parentNode.open"):
                     page.locator(summary).first.click()
+            expect(page.locator("[aria-busy=true]")).to_have_count(0)
             page.evaluate(axe)
             found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
             said = [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in found["violations"]]
@@ -195,6 +196,9 @@ def test_hostile_rows_run_nothing_and_break_nothing(browser: Browser, site: Site
         "/trends?from=2026-10-24&interval=day&by=route",
         "/trends?from=2026-10-24&interval=day&by=host",
         "/dead-letters",
+        "/api-requests/facets?q=window.hacked",
+        "/admin-changes/facets",
+        "/api-requests/histogram",
     ]
     with Visit(browser, site, viewport=SIZES[size]) as page:
         page.on("dialog", lambda dialog: pytest.fail(f"a dialog opened: {dialog.message}"))
@@ -250,6 +254,72 @@ def test_charts_tell_the_numbers_under_the_pointer(browser: Browser, site: Site)
         page.locator(".chart").nth(1).locator(".hit").nth(9).hover()
         expect(page.locator(".tip").nth(1)).to_contain_text("p95: ")
         expect(page.locator(".tip").first).to_be_hidden()
+
+
+def test_a_histogram_zooms_by_dragging_and_by_keyboard(browser: Browser, site: Site) -> None:
+    day = "/api-requests?from=2026-10-24T22:00:00%2B02:00&to=2026-10-25T21:00:00%2B01:00&user=crm-a"
+    with Visit(browser, site) as page:
+        page.goto(day)
+        bars = page.locator(".histogram .plot a")
+        expect(bars).to_have_count(48)
+        bars.nth(4).hover()
+        expect(page.locator(".histogram .tip")).to_contain_text("25/10/2026 00:00 – 25/10/2026 00:30")
+        first, last = bars.nth(4).bounding_box(), bars.nth(7).bounding_box()
+        assert first
+        assert last
+        page.mouse.move(first["x"] + 5, first["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(last["x"] + 5, last["y"] + 40, steps=4)
+        expect(page.locator(".histogram .is-selected")).to_have_count(4)
+        page.mouse.up()
+        page.wait_for_url(lambda url: "T02%3A00" in url)
+        assert parse_qs(urlsplit(page.url).query) == {
+            "from": ["2026-10-25T00:00:00+02:00"],
+            "to": ["2026-10-25T02:00:00+02:00"],
+            "user": ["crm-a"],
+        }
+        expect(page.locator("tr.row")).not_to_have_count(0)
+        page.go_back()
+        expect(bars).to_have_count(48)
+        bars.last.focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Shift+ArrowRight")
+        expect(page.locator(".histogram .is-selected")).to_have_count(2)
+        page.keyboard.press("Enter")
+        page.wait_for_url(lambda url: "T23%3A30" in url)
+        assert parse_qs(urlsplit(page.url).query)["from"] == ["2026-10-24T22:30:00+02:00"]
+        assert parse_qs(urlsplit(page.url).query)["to"] == ["2026-10-24T23:30:00+02:00"]
+
+
+def test_facets_narrow_the_rows_and_stay_as_they_were_left(browser: Browser, site: Site) -> None:
+    with Visit(browser, site) as page:
+        page.goto("/api-requests?user=crm-a&user=crm-b")
+        method = page.get_by_role("region", name="Método")
+        method.get_by_role("link", name="PATCH", exact=True).click()
+        page.wait_for_url("**/api-requests?user=crm-a&user=crm-b&method=PATCH")
+        page.get_by_role("region", name="Usuario").get_by_role("link", name="Sin crm-b").click()
+        page.wait_for_url("**/api-requests?user=crm-a&user=crm-b&method=PATCH&-user=crm-b")
+        expect(page.get_by_role("region", name="Usuario").get_by_role("listitem")).to_have_count(1)
+        page.locator(".facets > summary").click()
+        page.reload()
+        expect(page.locator(".facets > summary")).to_be_visible()
+        expect(page.locator(".facet-list")).to_have_count(0)
+    with Visit(browser, site, viewport=SIZES["phone"]) as page:
+        page.goto("/admin-changes")
+        expect(page.locator(".histogram .plot")).to_be_visible()
+        expect(page.locator(".facet-list")).to_have_count(0)
+        page.locator(".facets > summary").click()
+        expect(page.get_by_role("region", name="Campo modificado")).to_contain_text("postalcode")
+        assert overflow(page) == 0
+    with Visit(browser, site, java_script_enabled=False) as page:
+        page.goto("/api-requests?method=PATCH")
+        page.get_by_role("link", name="Facetas").click()
+        page.get_by_role("region", name="Usuario").get_by_role("link", name="crm-a", exact=True).click()
+        page.wait_for_url("**/api-requests?method=PATCH&user=crm-a")
+        page.get_by_role("link", name="Histograma").click()
+        page.locator(".plot a").first.click()
+        page.wait_for_url("**/api-requests?method=PATCH&user=crm-a&from=*")
 
 
 def test_both_languages_fit_and_are_chosen_in_the_menu(browser: Browser, site: Site) -> None:

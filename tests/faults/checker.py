@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
 
-from tests.faults.load import KINDS, Load
+from tests.faults.load import Kind, Load
 
 #: Number of each stored event, and how often it is there.
-STORED = {
+STORED: dict[Kind, str] = {
     "api request": "SELECT toUInt32(request_id) AS number, count() FROM api_requests GROUP BY number",
     "admin change": "SELECT toUInt32(request_id) AS number, count() FROM admin_changes GROUP BY number",
     "bad message": """
@@ -56,7 +55,7 @@ class Findings:
 
     Attributes:
         acknowledged: numbers of the events that Kafka acknowledged.
-        rows: rows and dead letters stored.
+        stored: by number, how many rows or dead letters there are of an event.
         missing: numbers of acknowledged events that are not stored.
         twice: numbers of events that are stored more than once.
         unasked: events stored that Kafka did not acknowledge; not wrong, only unusual.
@@ -65,7 +64,7 @@ class Findings:
     """
 
     acknowledged: list[int]
-    rows: int
+    stored: Counter[int]
     missing: list[int]
     twice: list[int]
     unasked: int
@@ -75,15 +74,14 @@ class Findings:
     wrong_quantiles: int
 
     @property
+    def rows(self) -> int:
+        """Rows and dead letters stored."""
+        return self.stored.total()
+
+    @property
     def right(self) -> bool:
         """Whether everything is stored once, and the rollup says the same."""
         return not (self.missing or self.twice or self.wrong_counts or self.wrong_errors or self.wrong_quantiles)
-
-
-def stored(client: Client) -> Iterator[tuple[int, int]]:
-    """Number of each stored event, and how often it is there."""
-    for kind in KINDS:
-        yield from client.query(STORED[kind]).result_rows
 
 
 def stored_count(client: Client) -> int:
@@ -95,12 +93,13 @@ def check(client: Client, load: Load) -> Findings:
     """Compare. The load has stopped, or what it sends meanwhile is found to be missing."""
     acknowledged = [number for number, known in enumerate(load.acknowledged) if known]
     times: Counter[int] = Counter()
-    for number, count in stored(client):
-        times[number] += count
+    for sql in STORED.values():
+        for number, count in client.query(sql).result_rows:
+            times[number] += count
     groups, counts, errors, quantiles = client.query(GROUPS).result_rows[0]
     return Findings(
         acknowledged=acknowledged,
-        rows=times.total(),
+        stored=times,
         missing=[number for number in acknowledged if number not in times],
         twice=sorted(number for number, count in times.items() if count > 1),
         unasked=len(times.keys() - set(acknowledged)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 import clickhouse_connect
 import psutil
 from clickhouse_connect.driver.client import Client
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from deploy.embedded import clickhouse as embedded_clickhouse
 from deploy.embedded import kafka as embedded_kafka
@@ -123,9 +123,14 @@ class Cluster:
         self.say = say
         self.workers: list[Worker] = []
         self._later: list[tuple[float, Callable[[], None]]] = []
-        ports = {"kafka_port": free_port(), "clickhouse_port": free_port()}
         #: Straight to the servers, past the proxies.
-        self.direct = dataclasses.replace(Settings(data=folder / "data"), **ports, **settings)
+        self.direct = Settings(
+            data=folder / "data",
+            kafka_port=free_port(),
+            clickhouse_port=free_port(),
+            worker_port=free_port(),
+            **settings,
+        )
         self.kafka_proxy = Proxy(self.direct.kafka_port, "kafka")
         servers = {
             "DATA": str(self.direct.data),
@@ -145,11 +150,9 @@ class Cluster:
             self.kafka.start()
             self.clickhouse.start()
             self.wait(lambda: embedded_clickhouse.is_ready(self.direct), "ClickHouse")
-            client = clickhouse_connect.get_client(dsn=self.direct.clickhouse, autogenerate_session_id=False)
-            apply(client, self.direct.clickhouse_database)
-            client.close()
+            self.migrate(self.direct.clickhouse_database)
             self.wait(lambda: embedded_kafka.is_ready(self.direct), "Kafka")
-            create_topics(self.direct)
+            self.make_topics()
         except BaseException:
             self.__exit__()
             raise
@@ -161,10 +164,39 @@ class Cluster:
         for proxy in (self.kafka_proxy, *(worker.proxy for worker in self.workers)):
             proxy.close()
 
-    def client(self) -> Client:
+    def make_topics(self) -> None:
+        """Make the topics that are missing. Raises: RuntimeError."""
+
+        def made() -> bool:
+            with contextlib.suppress(KafkaException):  # one that was made or deleted just now
+                return not create_topics(self.direct)
+            return False
+
+        self.wait(made, "a topic")
+
+    def is_empty(self, topic: str) -> bool:
+        """Whether no partition of a topic has a message."""
+        consumer = Consumer(self.direct.kafka(group_id="faults") | {"log_level": 0})
+        try:
+            places = [TopicPartition(topic, number) for number in range(self.direct.partitions)]
+            return all(consumer.get_watermark_offsets(place, timeout=5)[1] == 0 for place in places)
+        except KafkaException:
+            return False
+        finally:
+            consumer.close()
+
+    def migrate(self, database: str) -> None:
+        """Make a database with all tables."""
+        client = clickhouse_connect.get_client(dsn=self.direct.clickhouse, autogenerate_session_id=False)
+        with contextlib.closing(client):
+            apply(client, database)
+
+    def client(self, database: str = "") -> Client:
         """A client to ClickHouse, past the proxies."""
         return clickhouse_connect.get_client(
-            dsn=self.direct.clickhouse, database=self.direct.clickhouse_database, autogenerate_session_id=False
+            dsn=self.direct.clickhouse,
+            database=database or self.direct.clickhouse_database,
+            autogenerate_session_id=False,
         )
 
     def add_worker(self, command: Sequence[str] = (), **settings: str) -> Worker:
@@ -240,8 +272,8 @@ class Cluster:
 
     def finish(self) -> None:
         """Do now what was left for later."""
-        while self._later:
-            self._later.pop(0)[1]()
+        self._later = [(0.0, action) for _, action in self._later]
+        self.until(lambda: not self.pending, START_SECONDS)
 
     # Faults are made of these.
 
@@ -252,9 +284,11 @@ class Cluster:
         self.later(seconds, lambda: self.start_worker(worker))
 
     def start_worker(self, worker: Worker) -> None:
-        """Start a worker that was stopped."""
-        worker.wanted = True
-        if not worker.running:
+        """Start a worker that was stopped, as soon as it has ended."""
+        if worker.running:
+            self.later(0.2, lambda: self.start_worker(worker))
+        else:
+            worker.wanted = True
             worker.start()
 
     def freeze_worker(self, worker: Worker, seconds: float) -> None:

@@ -10,7 +10,7 @@ import time
 import uuid
 from typing import Any, Literal
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
 from schemas import topics
 from schemas.settings import Settings
@@ -32,14 +32,12 @@ class Load(threading.Thread):
     Every event has a number, counted from 0, which is its `request_id` (or stands in the text of a bad message).
 
     Attributes:
-        kinds: by number, an index of KINDS.
         acknowledged: by number, whether Kafka acknowledged it.
         idle: (topic, partition) to which nothing is sent for now.
     """
 
     def __init__(self, settings: Settings, rate: float, seed: int) -> None:
         super().__init__(name="load", daemon=True)
-        self.kinds = bytearray()
         self.acknowledged = bytearray()
         self.idle: frozenset[tuple[str, int]] = frozenset()
         self.failed = 0
@@ -62,7 +60,7 @@ class Load(threading.Thread):
     @property
     def number(self) -> int:
         """How many events were sent."""
-        return len(self.kinds)
+        return len(self.acknowledged)
 
     def run(self) -> None:
         """Send, in steps of a fiftieth of a second."""
@@ -81,10 +79,13 @@ class Load(threading.Thread):
         """Send no more, and wait until Kafka acknowledged what was sent.
 
         Raises:
-            RuntimeError: it did not.
+            RuntimeError: it did not, or the load had failed before.
         """
+        alive = self.is_alive()
         self._stopping.set()
         self.join()
+        if not alive:
+            raise RuntimeError("the load ended by itself")
         self.flush(seconds)
 
     def flush(self, seconds: float = 60.0) -> None:
@@ -102,13 +103,15 @@ class Load(threading.Thread):
         topic = (topics.API_REQUESTS, topics.ADMIN_CHANGES)[kind if kind < 2 else self._random.randrange(2)]
         partition = self._random.choice(self._partitions)
         value = self._value(number, KINDS[kind])
-        self.kinds.append(kind)
         self.acknowledged.append(0)
-        if (topic, partition) in self.idle:
-            return
-        self._producer.produce(
-            topic, value, key=self._random.choice(USERS), partition=partition, on_delivery=self._delivered(number)
-        )
+        while (topic, partition) not in self.idle:
+            try:
+                self._producer.produce(
+                    topic, value, self._random.choice(USERS), partition, on_delivery=self._delivered(number)
+                )
+                return
+            except (KafkaException, BufferError):  # a topic that was made again is not known yet; the broker is away
+                self._producer.poll(0.1)
 
     def _delivered(self, number: int) -> Any:
         def delivered(error: Any, _message: Any) -> None:

@@ -57,7 +57,13 @@ class Connection:
         self.server.settimeout(None)
         for end in (self.client, self.server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.requests, self.answers = client.makefile("rb"), self.server.makefile("rb")
         self.deaf = False  # answers are thrown away
+
+    def close(self) -> None:
+        """Let go of both sockets; `cut` before."""
+        for end in (self.requests, self.answers, self.client, self.server):
+            end.close()
 
     def cut(self) -> None:
         """Close both sides."""
@@ -71,16 +77,15 @@ class Connection:
 
     def http(self) -> None:
         """Pass whole requests and answers, one after the other."""
-        requests, answers = self.client.makefile("rb"), self.server.makefile("rb")
         # The embedded ClickHouse answers to its own port's name only.
         names = (f"127.0.0.1:{self.proxy.port}\r\n".encode(), f"127.0.0.1:{self.proxy.target}\r\n".encode())
-        while request := _http_message(requests):
+        while request := _http_message(self.requests):
             verdict = self.proxy.judge("request", request, self)
             if verdict == "cut":
                 return
             head, blank, body = request.partition(b"\r\n\r\n")
             self.server.sendall((head + b"\r\n").replace(*names) + b"\r\n" + body if blank else request)
-            answer = _http_message(answers)
+            answer = _http_message(self.answers)
             verdict = self.proxy.judge("response", request, self)
             if verdict == "cut" or not answer:
                 return
@@ -88,10 +93,10 @@ class Connection:
 
     def kafka(self) -> None:
         """Pass whole requests; answers as they come."""
-        threading.Thread(target=self._answers, daemon=True).start()
-        stream = self.client.makefile("rb")
-        while len(size := stream.read(4)) == 4:
-            frame = size + stream.read(int.from_bytes(size))
+        back = threading.Thread(target=self._answers, daemon=True)
+        back.start()
+        while len(size := self.requests.read(4)) == 4:
+            frame = size + self.requests.read(int.from_bytes(size))
             if self.proxy.judge("request", frame, self) == "cut":
                 return
             self.server.sendall(frame)
@@ -125,12 +130,19 @@ class Proxy:
         self._guard = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     def close(self) -> None:
-        """Stop listening and cut everything."""
+        """Stop listening, cut everything and wait until all is closed."""
         _shut(self._listener)
-        self.cut()
+        self._acceptor.join()
+        self._listener.close()
+        deadline = time.monotonic() + 5
+        while self._connections and time.monotonic() < deadline:
+            self.held = frozenset()
+            self.cut()
+            time.sleep(0.01)
 
     def set(self, trap: Trap) -> None:
         """Lay a trap; it catches once."""
@@ -186,8 +198,7 @@ class Proxy:
         with contextlib.suppress(OSError, ValueError):
             self._serve(connection)
         connection.cut()
-        connection.client.close()
-        connection.server.close()
+        connection.close()
         with self._guard:
             self._connections.discard(connection)
 

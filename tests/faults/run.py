@@ -11,10 +11,12 @@ import sys
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from clickhouse_connect.driver.client import Client
 
 from schemas.settings import Settings
 from tests.faults.checker import Findings, check, stored_count
@@ -26,6 +28,9 @@ from tests.faults.load import Load
 SETTLE_SECONDS = 180.0
 #: No event stored for so long: what is missing stays missing.
 STUCK_SECONDS = 60.0
+
+#: What was sent before the first fault stands under this name.
+BEFORE = "(before)"
 
 
 @dataclass(frozen=True)
@@ -80,18 +85,15 @@ class Result:
         """A row per fault: what was sent from its beginning to the next one's, and what became of it."""
         begins = [outcome.number for outcome in self.outcomes]
 
-        def by_fault(numbers: list[int]) -> Counter[str]:
-            names = (bisect_right(begins, number) - 1 for number in numbers)
-            return Counter(self.outcomes[at].name if at >= 0 else "before the first" for at in names)
+        def by_fault(numbers: Iterable[int]) -> Counter[str]:
+            places = (bisect_right(begins, number) - 1 for number in numbers)
+            return Counter(self.outcomes[at].name if at >= 0 else BEFORE for at in places)
 
         found, placed = self.findings, self.placed()
-        columns = [by_fault(found.acknowledged), by_fault(found.missing), by_fault(found.twice)]
-        rows = [("fault", "how often", "acknowledged", "missing", "twice")]
-        for name in ("before the first", *CATALOGUE):
-            counts = [str(column[name]) for column in columns]
-            rows.append((name, str(placed[name]) if name in CATALOGUE else "", counts[0], counts[1], counts[2]))
-        totals = [str(column.total()) for column in columns]
-        rows.append(("all", str(placed.total()), totals[0], totals[1], totals[2]))
+        columns = [placed, *map(by_fault, (found.acknowledged, found.stored.elements(), found.missing, found.twice))]
+        rows = [["fault", "how often", "acknowledged", "rows", "missing", "twice"]]
+        rows += [[name, *(str(column[name]) for column in columns)] for name in (BEFORE, *CATALOGUE)]
+        rows.append(["all", *(str(column.total()) for column in columns)])
         width = max(len(row[0]) for row in rows)
         lines = [f"{row[0]:<{width}}" + "".join(f"{cell:>14}" for cell in row[1:]) for row in rows]
         lines.insert(1, "-" * len(lines[0]))
@@ -123,7 +125,8 @@ def run(
         for _ in range(workers):
             cluster.add_worker()
         load.start()
-        cluster.sleep(5)
+        with contextlib.closing(cluster.client()) as client:
+            cluster.wait(lambda: stored_count(client) > 0, "a worker")
         outcomes = []
         started = time.monotonic()
         for name, details, rest in schedule(seed):
@@ -140,27 +143,26 @@ def run(
         cluster.finish()
         load.stop(SETTLE_SECONDS)
         began = time.monotonic()
-        settle(cluster, load)
-        settled = time.monotonic() - began
-        cluster.sleep(2)  # time for what would come twice
         with contextlib.closing(cluster.client()) as client:
+            settle(client, cluster, load)
+            settled = time.monotonic() - began
+            cluster.sleep(2)  # time for what would come twice
             findings = check(client, load)
         ended = sum(worker.ended for worker in cluster.workers)
         return Result(seed, lasted, settled, ended, outcomes, findings)
 
 
-def settle(cluster: Cluster, load: Load) -> bool:
+def settle(client: Client, cluster: Cluster, load: Load) -> bool:
     """Wait until every event is stored that Kafka acknowledged; whether that was so in time."""
-    wanted, seen, since = sum(load.acknowledged), -1, time.monotonic()
-    started = since
-    with contextlib.closing(cluster.client()) as client:
-        while (count := stored_count(client)) < wanted:
-            now = time.monotonic()
-            if count > seen:
-                seen, since = count, now
-            if now - since > STUCK_SECONDS or now - started > SETTLE_SECONDS:
-                return False
-            cluster.sleep(0.3)
+    wanted, seen = sum(load.acknowledged), -1
+    started = since = time.monotonic()
+    while (count := stored_count(client)) < wanted:
+        now = time.monotonic()
+        if count > seen:
+            seen, since = count, now
+        if now - since > STUCK_SECONDS or now - started > SETTLE_SECONDS:
+            return False
+        cluster.sleep(0.3)
     return True
 
 

@@ -237,7 +237,7 @@ def test_the_description_is_valid_and_open(krill: Caller) -> None:
 
 def test_every_route_is_described(krill: Caller) -> None:
     rules = {
-        rule.rule.removeprefix("/api/v1").replace("<", "{").replace(">", "}")
+        rule.rule.removeprefix("/api/v1").replace("<path:", "{").replace("<", "{").replace(">", "}")
         for rule in krill.client.application.url_map.iter_rules()
         if rule.endpoint.startswith("api.") and rule.endpoint != "api.missing"
     }

@@ -136,6 +136,8 @@ def test_health(empty: Store, database: Database) -> None:
     assert [partition["stale"] for partition in health["partitions"]] == [False, True]
     say(0, 4, error="Connection refused")
     assert (empty.health()["worker"], empty.health()["kafka"]) == ("ok", "down")
+    say(0, 3.5, state="stopped by flood")
+    assert empty.health()["worker"] == "stopped by flood"
     say(0, 3, state="stopped")
     assert empty.health()["worker"] == "down"
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "schemas" / "examples").glob("*.j
 SECONDS = 30.0
 
 
-def environ(settings: Settings) -> dict[str, str]:
+def environ(settings: Settings, port: int = 0) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("KRILL_LOGGER_")},
         "KRILL_LOGGER_DATA": str(settings.data),
@@ -36,20 +37,20 @@ def environ(settings: Settings) -> dict[str, str]:
         "KRILL_LOGGER_CLICKHOUSE_URL": settings.clickhouse,
         "KRILL_LOGGER_CLICKHOUSE_DATABASE": settings.clickhouse_database,
         "KRILL_LOGGER_GROUP": settings.group,
-        "KRILL_LOGGER_WORKER_PORT": str(free_port()),
+        "KRILL_LOGGER_WORKER_PORT": str(port or free_port()),
     }
 
 
 @pytest.fixture
 def start_worker(settings: Settings, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    """Starts workers of one group of its own; kills what is left of them."""
+    """Starts workers of one group of its own, the first on `settings.worker_port`; kills what is left of them."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
         with (tmp_path / f"worker-{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [str(Path(sys.executable).with_name("krill-logger")), "worker"],
-                env=environ(settings),
+                env=environ(settings, 0 if started else settings.worker_port),
                 stdout=log,
                 stderr=log,
             )
@@ -204,6 +205,27 @@ def test_a_bad_message_stops_nothing_and_is_kept(road: Road, start_worker: Calla
     assert len(kept["value"]) > 200_000
     secret = road.client.query("SELECT value FROM dead_letters FINAL WHERE value LIKE '%Elx%'").first_item["value"]
     assert "hunter2" not in secret
+
+
+def test_the_worker_counts_what_it_does(road: Road, settings: Settings, start_worker: Callable[[], Any]) -> None:
+    start_worker()
+    for value in (request(), request(), b"bad"):
+        road.send(topics.API_REQUESTS, value)
+    road.flush()
+    road.wait("api_requests", 2)
+    road.wait("dead_letters", 1)
+    road.wait("pipeline_status FINAL", 12, "lag = 0")
+    with urllib.request.urlopen(f"http://127.0.0.1:{settings.worker_port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    for line in (
+        'consumed_messages_total{topic="krill.api.requests"} 3.0',
+        'stored_rows_total{table="api_requests"} 2.0',
+        'stored_rows_total{table="dead_letters"} 1.0',
+        'dead_letters_total{reason="not-json",topic="krill.api.requests"} 1.0',
+        'batch_seconds_count{table="api_requests"}',
+        'paused{partition="0",topic="krill.api.requests"} 0.0',
+    ):
+        assert f"krill_logger_worker_{line}" in text
 
 
 def test_a_foreign_message_among_the_dead_letters_is_shown(road: Road, start_worker: Callable[[], Any]) -> None:

@@ -78,6 +78,23 @@ def test_rows_that_a_crash_took_from_under_their_token_are_put_back(
     assert road.client.query("SELECT sum(count) FROM api_requests_per_minute").result_rows == [(500,)]
 
 
+def test_a_group_that_was_put_back_stores_nothing_twice(road: Road, settings: Settings, start_worker: Start) -> None:
+    batch = planned(road, settings, 90)
+    Storage(settings).store(batch)
+    consumer = Consumer(settings.kafka(group_id=settings.group))
+    # Before the plan, and without one: what follows has other boundaries than what was stored.
+    place = TopicPartition(topics.API_REQUESTS, 0, batch.start + 30, str(Mark(batch.topic_id)))
+    consumer.commit(offsets=[place], asynchronous=False)
+    consumer.close()
+    for _ in range(10):
+        road.producer.produce(topics.API_REQUESTS, request(user="behind"), partition=0)
+    road.flush()
+    start_worker()
+    road.wait("api_requests", 10, "user = 'behind'")
+    assert road.count("api_requests") == 100
+    assert differs(settings) == []
+
+
 def test_settling_is_idempotent(road: Road, settings: Settings) -> None:
     batch = planned(road, settings, 50)
     storage = Storage(settings)
@@ -198,20 +215,20 @@ def test_memory_is_bounded_while_clickhouse_is_away(
     clickhouse_server.kill()
     # More than may be held, in messages of every size.
     small, large, sizes, number = "x" * 4_000, "x" * 8_000_000, [], 1
-    for second in range(15):
+    for second in range(10):
         started = time.monotonic()
-        for n in range(2_000):
+        for n in range(2_500):
             road.send(topics.API_REQUESTS, event(f"u{n}", data=small), key=f"u{n}")
         for n in range(3):
             road.send(topics.API_REQUESTS, event(f"large{n}", data=large), key=f"{second}-{n}")
-        number += 2_003
+        number += 2_503
         road.producer.poll(0)
         sizes.append(worker.memory_info().rss // 2**20)
         time.sleep(max(0.0, started + 1 - time.monotonic()))
     road.flush()
     print(f"worker's memory, MiB, each second: {sizes}")
     assert max(sizes) < 1_000
-    assert max(sizes[-5:]) < 1.2 * max(sizes[:10])
+    assert max(sizes[-3:]) < 1.2 * max(sizes[:7])
     clickhouse_server.start()
     road.wait("api_requests", number, seconds=60)
     print(f"worker's memory after catching up: {worker.memory_info().rss // 2**20} MiB")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 
 
-@pytest.mark.parametrize("name", ["settings.md", "command-line.md"])
+@pytest.mark.parametrize("name", ["settings.md", "command-line.md", "metrics.md"])
 def test_reference_pages_are_fresh(name: str) -> None:
     assert (reference.DOCS / name).read_text() == reference.pages()[name], "run `make docs`"
 

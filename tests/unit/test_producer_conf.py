@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from tests.krill_project import running
@@ -34,6 +38,8 @@ def test_the_projects_own_setting_is_fine():
         ({"TRUSTED_PROXIES": True}, "a number of proxies, 0 or more"),
         ({"MAX_BODY_BYTES": 10}, "1024 or more"),
         ({"BOOTSTRAP": None}, "expected text"),
+        ({"SPOOL": 5}, "expected a folder"),
+        ({"SPOOL_BYTES": -1}, "a number of bytes, 0 or more"),
         ({"KAFKA": "secret-words"}, "a dict of librdkafka properties"),
         (["BOOTSTRAP"], "must be a dict"),
     ],
@@ -45,3 +51,23 @@ def test_what_is_wrong_is_said_and_the_rest_still_works(given, text):
         assert "secret-words" not in str(message)
         assert isinstance(conf(), Conf)
         assert conf().MAX_BODY_BYTES == Conf.MAX_BODY_BYTES
+
+
+def test_the_spool_has_a_place_that_outlives_a_restart(monkeypatch, tmp_path):
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Conf().spool() == tmp_path / ".local/state/krill-logger"
+    monkeypatch.setenv("HOME", "/nonexistent")
+    assert Conf().spool() == Path(f"/var/tmp/krill-logger-{os.geteuid()}")
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert Conf().spool() == Path("/state/krill-logger")
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/krill:/var/lib/more")
+    assert Conf().spool() == Path("/var/lib/krill/krill-logger")
+    assert Conf(SPOOL="/elsewhere").spool() == Conf(SPOOL=Path("/elsewhere")).spool() == Path("/elsewhere")
+
+
+def test_every_key_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "django.md").read_text()
+    for item in fields(Conf):
+        assert f"| `{item.name}` |" in page

@@ -50,7 +50,7 @@ def sent(monkeypatch):
     monkeypatch.setattr(relay, "wake", lambda using: None)
     failures = dict(kafka.counters())
     yield events
-    assert kafka.counters().get("capture_errors") == failures.get("capture_errors")
+    assert kafka.counters().get("capture_errors", 0) == failures.get("capture_errors", 0)
     Cpe.objects.all().delete()
     User.objects.all().delete()
     OutboxEvent.objects.all().delete()
@@ -306,7 +306,7 @@ def test_a_failure_of_logging_is_counted_and_never_reaches_the_request(client, m
         assert client.get("/api/mixed/plain/").content == b"hello"
         assert client.get("/elsewhere/mixed/plain/").content == b"hello"
     assert kafka.counters()["capture_errors"] == before + 3
-    monkeypatch.setitem(counting._counters, "capture_errors", before)
+    counting.count("capture_errors", -3)  # what the fixture checks afterwards
 
 
 def test_changes_in_a_request_carry_its_actor(client, token, sent):

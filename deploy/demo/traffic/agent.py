@@ -145,9 +145,7 @@ class Agent(Visitor):
         link = listed.xpath("//table[@id='result_list']//th/a/@href")[0]
         page = self.page(link.removeprefix(self.base).replace("/change/", "/delete/"))
         sent = [(field.name, field.value) for field in page.xpath("//div[@id='content']//form//input[@name]")]
-        self.request(
-            "POST", page.base_url.removeprefix(self.base), data=sent, headers={"Referer": page.base_url}
-        )
+        self.request("POST", page.base_url.removeprefix(self.base), data=sent, headers={"Referer": page.base_url})
 
 
 class Supporter(Agent):

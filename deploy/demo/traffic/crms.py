@@ -44,9 +44,7 @@ class Poller(Program):
                 params={"realm": "pim", "limit": 10, "attrs": "id,external_id"},
             )
             yield 2
-            self.request(
-                "GET", "/api/v2/isp/cpes/", params={"realm": "pim", "limit": 10, "attrs": "id,cpename,active"}
-            )
+            self.request("GET", "/api/v2/isp/cpes/", params={"realm": "pim", "limit": 10, "attrs": "id,cpename,active"})
             yield 2
             if self.rng.random() < 0.3:
                 self.request("GET", "/api/v2/isp/potses/", params={"limit": 5, "joins": "cpe"})
@@ -144,9 +142,7 @@ class Careless(Program):
             one = f"/api/v2/isp/cpes/{cpe['id']}/"
             missing = self.rng.randrange(900_000, 999_999)
             bad = f'{{"wifi_password": "sin-cerrar-{self.rng.getrandbits(32):x}", "postalcode": '
-            forged = {
-                "X-Forwarded-For": f"{self.rng.randrange(1, 223)}.13.7.{self.rng.randrange(255)}, 10.0.0.1"
-            }
+            forged = {"X-Forwarded-For": f"{self.rng.randrange(1, 223)}.13.7.{self.rng.randrange(255)}, 10.0.0.1"}
             kind = {"Content-Type": "application/json", **forged}
             call: tuple[Any, ...] = self.choose(
                 (3, ("PATCH", one, {"json": {"latitude": "muy al norte", "tech": "adsl"}})),

@@ -28,9 +28,7 @@ def names(request: Request, parameter: str, known: set[str]) -> list[str]:
     """
     given = [name.strip() for name in request.query_params.get(parameter, "").split(",") if name.strip()]
     if unknown := sorted(set(given) - known):
-        raise ValidationError(
-            {parameter: f"Unknown: {', '.join(unknown)}. Known: {', '.join(sorted(known))}."}
-        )
+        raise ValidationError({parameter: f"Unknown: {', '.join(unknown)}. Known: {', '.join(sorted(known))}."})
     return given
 
 
@@ -46,9 +44,7 @@ class Serializer(serializers.ModelSerializer):
             joined = getattr(instance, relation)
             many = hasattr(joined, "all")
             serializer = self.joins[relation]
-            shown[relation] = (
-                None if joined is None else serializer(joined.all() if many else joined, many=many).data
-            )
+            shown[relation] = None if joined is None else serializer(joined.all() if many else joined, many=many).data
         attrs = self.context.get("attrs")
         return {name: shown[name] for name in attrs if name in shown} if attrs else shown
 

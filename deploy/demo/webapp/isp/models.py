@@ -63,9 +63,7 @@ class Cpe(models.Model):
     )
     profile = models.CharField(_("profile"), max_length=40, blank=True)
     line_profile = models.CharField(_("line profile"), max_length=40, blank=True)
-    access = models.CharField(
-        _("access"), max_length=60, blank=True, help_text=_("network node and its port")
-    )
+    access = models.CharField(_("access"), max_length=60, blank=True, help_text=_("network node and its port"))
     active = models.BooleanField(_("active"), default=True)
     address = models.CharField(_("address"), max_length=200, blank=True)
     city = models.CharField(_("city"), max_length=80, blank=True)
@@ -132,9 +130,7 @@ class Operation(models.Model):
     done = models.DateTimeField()
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=("cpe", "action"), name="one_operation_per_cpe_and_action"),
-        )
+        constraints = (models.UniqueConstraint(fields=("cpe", "action"), name="one_operation_per_cpe_and_action"),)
 
     def __str__(self) -> str:
         return f"{self.action} {self.cpe_id}"

@@ -79,9 +79,7 @@ def diagnostic(cpe: Cpe) -> dict[str, Any]:
     """Measure its line, and count the devices of the same maker at the same node."""
     # A CPE without MAC crashes here. That is meant: the API report has to show what a crash looks like.
     maker = int(cpe.mac[:8].replace(":", ""), 16)
-    neighbours = Cpe.objects.filter(access__startswith=f"{cpe.node} ", mac__startswith=cpe.mac[:8]).exclude(
-        pk=cpe.pk
-    )
+    neighbours = Cpe.objects.filter(access__startswith=f"{cpe.node} ", mac__startswith=cpe.mac[:8]).exclude(pk=cpe.pk)
     power = sample(cpe.pk, "rx_power", timezone.now())
     return _done(
         cpe,

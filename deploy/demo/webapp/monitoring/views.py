@@ -44,9 +44,7 @@ class SearchView(MonitoringView):
         by = Q(cpename__icontains=q) | Q(sn__icontains=q) | Q(mac__icontains=q) | Q(external_id__icontains=q)
         cpes = Cpe.objects.filter(by).values("id", "cpename", "realm", "active", "access")[:20]
         nodes = sorted({cpe.node for cpe in Cpe.objects.filter(access__icontains=q).only("access")})
-        return Response(
-            {"hosts": [node for node in nodes if q.lower() in node.lower()][:20], "cpes": list(cpes)}
-        )
+        return Response({"hosts": [node for node in nodes if q.lower() in node.lower()][:20], "cpes": list(cpes)})
 
 
 class HostView(MonitoringView):
@@ -59,9 +57,7 @@ class HostView(MonitoringView):
         if not counts["cpes"]:
             raise Http404
         now = timezone.now()
-        power = {
-            cpe: sample(cpe, "rx_power", now) for cpe in cpes.filter(active=True).values_list("id", flat=True)
-        }
+        power = {cpe: sample(cpe, "rx_power", now) for cpe in cpes.filter(active=True).values_list("id", flat=True)}
         return Response(
             {
                 "id": host,
@@ -120,9 +116,7 @@ class DatasetRequest(serializers.Serializer):
     """Which graph of which CPEs from when to when, with a point every `step` seconds."""
 
     graph = serializers.ChoiceField(choices=sorted(GRAPHS))
-    cpes = serializers.PrimaryKeyRelatedField(
-        queryset=Cpe.objects.only("id", "cpename"), many=True, allow_empty=False
-    )
+    cpes = serializers.PrimaryKeyRelatedField(queryset=Cpe.objects.only("id", "cpename"), many=True, allow_empty=False)
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
     step = serializers.IntegerField(min_value=60, max_value=86_400, default=300)
@@ -132,12 +126,7 @@ class DatasetRequest(serializers.Serializer):
         since = attrs.setdefault("since", until - dt.timedelta(hours=1))
         if since >= until:
             raise serializers.ValidationError({"since": "Must be before `until`."})
-        points = (
-            (until - since).total_seconds()
-            / attrs["step"]
-            * len(attrs["cpes"])
-            * len(GRAPHS[attrs["graph"]][1])
-        )
+        points = (until - since).total_seconds() / attrs["step"] * len(attrs["cpes"]) * len(GRAPHS[attrs["graph"]][1])
         if points > MAX_POINTS:
             raise serializers.ValidationError({"step": f"{points:.0f} points are more than {MAX_POINTS}."})
         return attrs

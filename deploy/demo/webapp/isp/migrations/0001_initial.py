@@ -19,9 +19,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=80, verbose_name="name")),
                 ("surname", models.CharField(blank=True, max_length=120, verbose_name="surname")),
@@ -40,9 +38,7 @@ class Migration(migrations.Migration):
                 ("comment", models.TextField(blank=True, verbose_name="comment")),
                 (
                     "created",
-                    models.DateTimeField(
-                        default=django.utils.timezone.now, editable=False, verbose_name="created"
-                    ),
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
                 ),
                 ("updated", models.DateTimeField(auto_now=True, verbose_name="updated")),
             ],
@@ -57,9 +53,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("cpename", models.CharField(max_length=24, unique=True, verbose_name="CPE name")),
                 ("internal_id", models.CharField(blank=True, max_length=40, verbose_name="internal id")),
@@ -84,9 +78,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         max_length=17,
-                        validators=[
-                            django.core.validators.RegexValidator("^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")
-                        ],
+                        validators=[django.core.validators.RegexValidator("^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")],
                         verbose_name="MAC address",
                     ),
                 ),
@@ -136,9 +128,7 @@ class Migration(migrations.Migration):
                 ("notes", models.TextField(blank=True, verbose_name="notes")),
                 (
                     "created",
-                    models.DateTimeField(
-                        default=django.utils.timezone.now, editable=False, verbose_name="created"
-                    ),
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
                 ),
                 ("updated", models.DateTimeField(auto_now=True, verbose_name="updated")),
                 (
@@ -164,9 +154,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("cli", models.CharField(max_length=20, unique=True, verbose_name="phone number")),
                 ("lineid", models.CharField(max_length=32, unique=True, verbose_name="line id")),
@@ -207,9 +195,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("action", models.CharField(max_length=24)),
                 ("done", models.DateTimeField()),

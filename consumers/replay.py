@@ -1,0 +1,111 @@
+"""Puts ranges of a topic into its table again: only what is in no table is inserted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from consumers import kafka
+from consumers.batch import Batch, convert
+from consumers.partition import Mark
+from consumers.ranges import settle, stored_offsets
+
+if TYPE_CHECKING:
+    from consumers.storage import Storage
+    from schemas.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Offsets [start, end) of one partition of one topic, which `topic_id` names for good."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"{self.topic} [{self.partition}] {self.start}..{self.end - 1}"
+
+    def __len__(self) -> int:
+        return max(0, self.end - self.start)
+
+
+def committed(settings: Settings, topic: str) -> list[Range]:
+    """What the workers have stored of a topic: from the first message that Kafka still has to the committed offset.
+
+    Raises:
+        KafkaException: Kafka does not answer, or there is no such topic.
+    """
+    identity = kafka.topic_ids(AdminClient({**settings.kafka(), "log_level": 0}), [topic])[topic]
+    consumer = Consumer({**settings.kafka(group_id=settings.group, enable_auto_commit=False), "log_level": 0})
+    try:
+        numbers = consumer.list_topics(topic, timeout=kafka.TIMEOUT).topics[topic].partitions
+        places = [TopicPartition(topic, number) for number in sorted(numbers)]
+        ranges = []
+        for place in consumer.committed(places, timeout=kafka.TIMEOUT):
+            if place.error is not None:
+                raise KafkaException(place.error)
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, place.partition), timeout=kafka.TIMEOUT)
+            theirs = Mark.parse(place.metadata).topic_id not in ("", identity)
+            end = low if theirs or place.offset == OFFSET_INVALID else min(place.offset, high)
+            ranges.append(Range(topic, identity, place.partition, low, end))
+        return ranges
+    finally:
+        consumer.close()
+
+
+def batches(reader: kafka.Reader, what: Range) -> Iterator[Batch]:
+    """The messages of a range. Raises: KafkaException."""
+    yield from reader.batches(what.topic, what.topic_id, what.partition, what.start, what.end)
+
+
+def known(storage: Storage, batch: Batch) -> set[int]:
+    """Offsets of the batch's range that are dead letters, or were until an operator dropped them."""
+    where = "kafka_topic = {topic:String}"
+    return {
+        offset
+        for table in ("dead_letters", "dropped_letters")
+        for offset in stored_offsets(storage.database, batch, table, where, topic=batch.topic)
+    }
+
+
+def restore(storage: Storage, batch: Batch) -> int:
+    """Store what is missing of a range that was committed, so that no insert of it is still under way.
+
+    Returns:
+        How many rows and dead letters were missing.
+
+    Raises:
+        ClickHouseError, KafkaException, NotSettled, RollupDiffers, OSError: not done; it may be repeated.
+    """
+    converted = convert(batch)
+    missing = 0
+    if converted.dead:
+        there = known(storage, batch) | set(stored_offsets(storage.database, batch, converted.table.name))
+        letters = [letter for letter in converted.dead if letter.offset not in there]
+        storage.send(batch, letters)
+        missing = len(letters)
+    return missing + settle(storage.database, batch, converted)
+
+
+def replay(
+    storage: Storage, reader: kafka.Reader, ranges: list[Range], progress: Callable[[int, int], None]
+) -> tuple[int, int]:
+    """Store what is missing of each range; `progress` is told how many messages were read and how many were missing.
+
+    Returns:
+        (messages read, rows and dead letters that were missing). Raises like `restore`.
+    """
+    read = missing = 0
+    for what in ranges:
+        for batch in batches(reader, what):
+            missing += restore(storage, batch)
+            read += len(batch.messages)
+            progress(read, missing)
+    return read, missing

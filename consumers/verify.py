@@ -1,0 +1,207 @@
+"""Compares what is stored with Kafka's offsets, and the rollup with the rows; repairs what differs."""
+
+# What is put into SQL text here is our own names and numbers; the rest are parameters.
+# ruff: noqa: S608
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Literal
+
+from consumers import kafka, replay, rollups, tables
+from consumers.replay import Range
+from schemas import topics
+
+if TYPE_CHECKING:
+    from consumers.storage import Storage
+    from consumers.tables import Table
+    from schemas.settings import Settings
+
+TABLES = {topics.API_REQUESTS: tables.API_REQUESTS, topics.ADMIN_CHANGES: tables.ADMIN_CHANGES}
+#: Offsets that are compared at a time.
+CHUNK = 500_000
+#: What is being stored differs for a moment: a difference counts when it lasts.
+LOOKS, PAUSE = 4, 0.5
+
+Kind = Literal["missing", "double", "gone", "rollup"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong.
+
+    Attributes:
+        kind: `missing` (a message is in no table), `gone` (the same, and Kafka no longer has it), `double` (a message
+            is more than one row) or `rollup` (a minute of the rollup differs from the rows).
+        start, end: offsets [start, end); Unix times for `rollup`.
+        count: messages, superfluous rows or minutes.
+        repaired: whether it is right now.
+    """
+
+    kind: Kind
+    topic: str
+    topic_id: str
+    partition: int
+    start: int
+    end: int
+    count: int
+    repaired: bool
+
+
+class Verifier:
+    """One run of the check.
+
+    Args:
+        since: only what was stored since, and the rollup's minutes since; all if None.
+        repair: whether to mend what is found.
+        progress: is told what is looked at.
+
+    Every method raises ClickHouseError, KafkaException, NotSettled, RollupDiffers or OSError; it may be repeated.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage,
+        *,
+        since: dt.datetime | None = None,
+        repair: bool = False,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._database = storage.database
+        self._since = int(since.timestamp()) if since else 0
+        self._repair = repair
+        self._progress = progress
+        self._reader = kafka.Reader(settings)
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        self._reader.close()
+
+    def run(self) -> Iterator[Finding]:
+        """What is wrong, as it is found."""
+        for topic, table in TABLES.items():
+            current = {one.partition: one for one in replay.committed(self._settings, topic)}
+            for stored in self._stored(topic, table):
+                now = current.get(stored.partition)
+                known = now if now is not None and now.topic_id == stored.topic_id else None
+                end = known.end if known else stored.end
+                for start in range(stored.start, end, CHUNK):
+                    part = Range(topic, stored.topic_id, stored.partition, start, min(start + CHUNK, end))
+                    self._progress(f"offsets: {part} of {end}")
+                    yield from self._offsets(table, part, known.start if known else end)
+        yield from self._rollups()
+
+    def _stored(self, topic: str, table: Table) -> list[Range]:
+        """From the first to the last stored message of each partition of the topic and of what bore its name."""
+        since = f"toDateTime64({self._since}, 3, 'UTC')"
+        places = "kafka_topic_id, kafka_partition, kafka_offset"
+        rows = self._database.rows(
+            "SELECT toString(kafka_topic_id), kafka_partition, min(kafka_offset), max(kafka_offset) + 1 FROM ("
+            f"SELECT {places} FROM {table.name} WHERE kafka_topic = {{topic:String}} AND ingested_at >= {since} "
+            f"UNION ALL SELECT {places} FROM dead_letters "
+            f"WHERE kafka_topic = {{topic:String}} AND failed_at >= {since}"
+            ") GROUP BY kafka_topic_id, kafka_partition ORDER BY kafka_topic_id, kafka_partition",
+            topic=topic,
+        )
+        return [Range(topic, *row) for row in rows]
+
+    def _offsets(self, table: Table, part: Range, low: int) -> Iterator[Finding]:
+        """What is missing or double of a range; `low` is the first offset that Kafka still has of this topic."""
+        where = (
+            "kafka_topic = {topic:String} AND kafka_topic_id = {topic_id:UUID} "
+            f"AND kafka_partition = {part.partition} AND kafka_offset >= {part.start} AND kafka_offset < {part.end}"
+        )
+        names = {"topic": part.topic, "topic_id": part.topic_id}
+        everything = (
+            f"SELECT kafka_offset FROM {table.name} WHERE {where} UNION ALL SELECT DISTINCT kafka_offset "
+            f"FROM dead_letters WHERE {where} UNION ALL SELECT DISTINCT kafka_offset FROM dropped_letters WHERE {where}"
+        )
+        counts = self._database.rows(f"SELECT count(), uniqExact(kafka_offset) FROM ({everything})", **names)
+        if counts == [(len(part), len(part))]:
+            return
+        doubles = self._database.rows(
+            f"SELECT kafka_offset, count() FROM {table.name} WHERE {where} GROUP BY kafka_offset HAVING count() > 1 "
+            "ORDER BY kafka_offset",
+            **names,
+        )
+        if doubles:
+            if self._repair:
+                self._remove_doubles(table, where, names)
+            superfluous = sum(count - 1 for _, count in doubles)
+            yield self._finding("double", part, doubles[0][0], doubles[-1][0] + 1, superfluous, self._repair)
+        gaps: list[tuple[int, int]] = []
+        for look in range(LOOKS):  # dead letters may still be on their way through their topic
+            if look:
+                time.sleep(PAUSE)
+            there = self._database.rows(f"SELECT DISTINCT * FROM ({everything}) ORDER BY 1", **names)
+            gaps = list(_gaps([row[0] for row in there], part.start, part.end))
+            if not gaps:
+                return
+        for start, end in gaps:
+            if start < low:
+                yield self._finding("gone", part, start, min(end, low), min(end, low) - start, False)
+            if end > low:
+                yield from self._missing(Range(part.topic, part.topic_id, part.partition, max(start, low), end))
+
+    def _missing(self, gap: Range) -> Iterator[Finding]:
+        """A gap without messages (marks of a transaction, compaction) is none."""
+        count = 0
+        for batch in replay.batches(self._reader, gap):
+            count += len(batch.messages)
+            if self._repair:
+                replay.restore(self._storage, batch)
+        if count:
+            yield self._finding("missing", gap, gap.start, gap.end, count, self._repair)
+
+    def _remove_doubles(self, table: Table, where: str, names: dict[str, str]) -> None:
+        """Rows are named by their place in a part; one that was merged meanwhile is left for the next round."""
+        while True:
+            copies = self._database.rows(
+                f"SELECT _part, _part_offset, kafka_offset FROM {table.name} WHERE {where} AND kafka_offset IN ("
+                f"SELECT kafka_offset FROM {table.name} WHERE {where} GROUP BY kafka_offset HAVING count() > 1 "
+                "LIMIT 1000) ORDER BY kafka_offset, _part, _part_offset",
+                **names,
+            )
+            extra = [row[:2] for _, same in groupby(copies, key=lambda row: row[2]) for row in list(same)[1:]]
+            if not extra:
+                return
+            listed = ", ".join(f"('{part}', {offset})" for part, offset in extra)
+            self._database.change(f"ALTER TABLE {table.name} DELETE WHERE (_part, _part_offset) IN ({listed})")
+
+    def _rollups(self) -> Iterator[Finding]:
+        days = self._database.rows(
+            "SELECT toUnixTimestamp(toStartOfDay(minute)) AS day FROM ("
+            f"SELECT minute FROM {rollups.ROLLUP} UNION ALL SELECT toStartOfHour(requested_at) FROM api_requests"
+            f") WHERE minute >= toStartOfDay(toDateTime({self._since}, 'UTC')) GROUP BY day ORDER BY day"
+        )
+        for (day,) in days:
+            self._progress(f"rollup: {dt.datetime.fromtimestamp(day, dt.UTC):%Y-%m-%d}")
+            wrong = set(rollups.differing(self._database, max(day, self._since), day + 86_400))
+            for _ in range(LOOKS - 1):
+                if not wrong:
+                    break
+                time.sleep(PAUSE)
+                wrong &= set(rollups.differing(self._database, max(day, self._since), day + 86_400))
+            for (topic_id, partition), places in groupby(sorted(wrong), key=lambda place: place[:2]):
+                minutes = [minute for *_, minute in places]
+                if self._repair:
+                    rollups.mend(self._database, topic_id, partition, minutes)
+                place = Range(topics.API_REQUESTS, topic_id, partition, 0, 0)
+                yield self._finding("rollup", place, minutes[0], minutes[-1] + 60, len(minutes), self._repair)
+
+    @staticmethod
+    def _finding(kind: Kind, part: Range, start: int, end: int, count: int, repaired: bool) -> Finding:
+        return Finding(kind, part.topic, part.topic_id, part.partition, start, end, count, repaired)
+
+
+def _gaps(there: list[int], start: int, end: int) -> Iterator[tuple[int, int]]:
+    for offset in [*there, end]:
+        if offset > start:
+            yield start, offset
+        start = offset + 1

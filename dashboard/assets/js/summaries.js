@@ -1,0 +1,54 @@
+// Loads the histogram and the facets of a result after its rows.
+import { tip } from "./charts.js";
+import { zoom } from "./zoom.js";
+
+export function summaries() {
+  const histogram = document.querySelector("section.histogram");
+  if (histogram) load(histogram).then(() => draw(histogram));
+  // Without scripts it is the only thing on its page.
+  for (const alone of document.querySelectorAll(".summary")) draw(alone);
+  const facets = document.querySelector("details.facets");
+  if (facets) beside(facets);
+}
+
+function draw(place) {
+  for (const chart of place.querySelectorAll(".zoomable")) {
+    tip(chart);
+    zoom(chart.querySelector(".plot"));
+  }
+}
+
+function beside(facets) {
+  const root = document.documentElement;
+  let loaded = false;
+  const show = () => {
+    if (!facets.open || loaded) return;
+    loaded = true;
+    load(facets);
+  };
+  facets.addEventListener("toggle", () => {
+    show();
+    if (root.classList.contains("facets-open") === facets.open) return;
+    root.classList.toggle("facets-open", facets.open);
+    try {
+      localStorage.setItem("krill-logger-facets", facets.open ? "open" : "closed");
+    } catch {
+      // Storage is blocked: it stays so until the next page.
+    }
+  });
+  facets.open = root.classList.contains("facets-open");
+  show();
+}
+
+async function load(place) {
+  place.setAttribute("aria-busy", "true");
+  const answer = await fetch(place.dataset.fragment).catch(() => null);
+  const text = answer?.ok && !answer.redirected ? await answer.text().catch(() => null) : null;
+  place.removeAttribute("aria-busy");
+  if (text === null) {
+    place.querySelector(".failed").hidden = false;
+    return;
+  }
+  // Our own template, in which every stored value is escaped.
+  place.append(document.createRange().createContextualFragment(text));
+}

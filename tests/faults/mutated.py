@@ -1,0 +1,68 @@
+"""A worker with one protection taken out, for the checker's tests: `python -m tests.faults.mutated MUTATION`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import confluent_kafka
+from confluent_kafka import TopicPartition
+
+from schemas.settings import Settings
+
+PLAN = re.compile(r"\bplan (\d+)")
+
+
+def change_commits(change: Callable[[TopicPartition], TopicPartition]) -> None:
+    """Have every consumer commit something else. For before `consumers` is imported."""
+
+    class Consumer(confluent_kafka.Consumer):
+        def commit(self, offsets: list[TopicPartition], **options: Any) -> Any:  # type: ignore[override]
+            return super().commit(offsets=[change(place) for place in offsets], **options)
+
+    confluent_kafka.Consumer = Consumer  # type: ignore[misc]
+
+
+def commit_before_insert() -> None:
+    """The end of a range is committed when its insert begins."""
+
+    def change(place: TopicPartition) -> TopicPartition:
+        plan = PLAN.search(place.metadata or "")
+        offset = int(plan[1]) if plan else place.offset
+        return TopicPartition(place.topic, place.partition, offset, PLAN.sub("", place.metadata or "").strip())
+
+    change_commits(change)
+
+
+def no_plan() -> None:
+    """A commit does not say which range is being stored."""
+    change_commits(
+        lambda place: TopicPartition(
+            place.topic, place.partition, place.offset, PLAN.sub("", place.metadata or "").strip()
+        )
+    )
+
+
+def no_token() -> None:
+    """Each insert has a token of its own."""
+    from consumers.batch import Batch
+
+    Batch.token = property(lambda batch: str(uuid.uuid4()))  # type: ignore[assignment,method-assign]
+
+
+MUTATIONS = {
+    "none": lambda: None,
+    "commit before insert": commit_before_insert,
+    "no plan": no_plan,
+    "no token": no_token,
+}
+
+
+if __name__ == "__main__":
+    MUTATIONS[sys.argv[1]]()
+    from consumers.worker import run
+
+    sys.exit(run(Settings.from_environ()))

@@ -1,0 +1,171 @@
+"""`krill-logger verify` and `replay`: what is missing, double or wrong is found and mended."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from consumers import kafka
+from consumers.batch import Batch
+from consumers.partition import Mark
+from consumers.storage import Storage
+from deploy.cli import main
+from schemas import topics
+from schemas.settings import Settings
+from tests.integration.test_worker import Road, environ, request, road
+
+__all__ = ["road"]
+
+NUMBER = 400
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
+
+
+Krill = Callable[..., Done]
+
+
+@pytest.fixture
+def krill(settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Krill:
+    """Runs `krill-logger` in this process, which starts faster."""
+    for name, value in environ(settings).items():
+        if name.startswith("KRILL_LOGGER_"):
+            monkeypatch.setenv(name, value)
+
+    def run(*arguments: str, code: int = 0) -> Done:
+        capfd.readouterr()
+        monkeypatch.setattr(sys, "argv", ["krill-logger", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        done = Done(*capfd.readouterr())
+        if isinstance(end.value.code, str):  # what the interpreter would print
+            done = Done(done.stdout, f"{done.stderr}{end.value.code}\n")
+        exit_code = 1 if isinstance(end.value.code, str) else end.value.code or 0
+        assert exit_code == code, done
+        return done
+
+    return run
+
+
+@pytest.fixture
+def stored(road: Road, settings: Settings) -> Batch:
+    """A range of partition 0 that was stored and committed as a worker does it; some of it are dead letters."""
+    return store(road, settings, NUMBER)
+
+
+def store(road: Road, settings: Settings, number: int) -> Batch:
+    reader = kafka.Reader(settings)
+    start = reader.bounds(topics.API_REQUESTS, 0)[1]
+    for n in range(number):
+        value = b"bad" if n % 100 == 7 else request(user=f"u{n % 3}", status_code=200 + n % 300, response_ms=n)
+        road.producer.produce(topics.API_REQUESTS, value, partition=0)
+    road.flush()
+    end = reader.bounds(topics.API_REQUESTS, 0)[1]
+    identity = kafka.topic_ids(AdminClient(settings.kafka()), [topics.API_REQUESTS])[topics.API_REQUESTS]
+    [batch] = reader.batches(topics.API_REQUESTS, identity, 0, start, end)
+    storage = Storage(settings)
+    before = {n: reader.bounds(topics.DEAD_LETTERS, n)[1] for n in reader.partitions(topics.DEAD_LETTERS)}
+    storage.store(batch)
+    identity_of_dead = kafka.topic_ids(AdminClient(settings.kafka()), [topics.DEAD_LETTERS])[topics.DEAD_LETTERS]
+    for n, low in before.items():
+        high = reader.bounds(topics.DEAD_LETTERS, n)[1]
+        for letters in reader.batches(topics.DEAD_LETTERS, identity_of_dead, n, low, high):
+            storage.store(letters)
+    reader.close()
+    consumer = Consumer(settings.kafka(group_id=settings.group))
+    place = TopicPartition(topics.API_REQUESTS, 0, end, str(Mark(identity)))
+    consumer.commit(offsets=[place], asynchronous=False)
+    consumer.close()
+    return batch
+
+
+def found(done: Done) -> list[tuple[Any, ...]]:
+    findings = json.loads(done.stdout)["findings"]
+    return [(one["kind"], one["start"], one["end"], one["count"], one["repaired"]) for one in findings]
+
+
+def total(road: Road) -> tuple[int, int, int]:
+    counted = "SELECT count(), uniqExact(kafka_offset), (SELECT sum(count) FROM response_times) FROM api_requests"
+    [row] = road.client.query(counted).result_rows
+    return row[0], row[1], row[2]
+
+
+def test_what_is_right_is_found_right(stored: Batch, road: Road, krill: Krill) -> None:
+    assert road.count("dead_letters") == 4
+    done = krill("verify")
+    assert "Every message is stored once" in done.stdout
+    assert "offsets:" in done.stderr, "progress"
+
+
+def test_what_is_missing_double_or_wrong_is_found_and_mended(stored: Batch, road: Road, krill: Krill) -> None:
+    right = total(road)
+    first = stored.start
+    copy = f"INSERT INTO api_requests SELECT * FROM api_requests WHERE kafka_offset IN ({first + 20}, {first + 21})"
+    road.client.command(f"DELETE FROM api_requests WHERE kafka_offset >= {first + 50} AND kafka_offset < {first + 60}")
+    road.client.command(f"DELETE FROM dead_letters WHERE kafka_offset = {first + 107}")
+    road.client.command(copy)
+    done = krill("verify", "--json", code=1)
+    kinds = found(done)
+    assert kinds[0] == ("double", first + 20, first + 22, 2, False)
+    assert kinds[1:3] == [
+        ("missing", first + 50, first + 60, 10, False),
+        ("missing", first + 107, first + 108, 1, False),
+    ]
+    assert kinds[3][0] == "rollup"
+    assert all(finding[-1] for finding in found(krill("verify", "--repair", "--json")))
+    assert total(road) == right
+    # The dead letter is on its topic again; no worker runs that would put it into the table.
+    again = found(krill("verify", "--json", code=1))
+    assert again == [("missing", first + 107, first + 108, 1, False)]
+
+
+def test_wrong_trends_are_made_anew(stored: Batch, road: Road, krill: Krill) -> None:
+    before = road.client.query("SELECT * FROM response_times ORDER BY ALL").result_rows
+    road.client.command(
+        "INSERT INTO api_requests_per_minute SELECT * REPLACE(0 AS count, 0 AS errors) FROM api_requests_per_minute"
+    )
+    assert [kind for kind, *_ in found(krill("verify", "--json", code=1))] == ["rollup"], (
+        "the same counts, other states"
+    )
+    krill("verify", "--repair")
+    assert road.client.query("SELECT * FROM response_times ORDER BY ALL").result_rows == before
+
+
+def test_a_check_of_later_times_does_not_see_earlier_faults(stored: Batch, road: Road, krill: Krill) -> None:
+    road.client.command(f"DELETE FROM api_requests WHERE kafka_offset = {stored.start + 50}")
+    krill("verify", "--from", "2100-01-01")
+    assert "expected one like" in krill("verify", "--from", "soon", code=2).stderr
+
+
+def test_a_replay_inserts_what_is_missing_and_nothing_twice(stored: Batch, road: Road, krill: Krill) -> None:
+    right = total(road)
+    start = str(stored.start)
+    assert (
+        f"{NUMBER} messages read, 0 were missing"
+        in krill("replay", topics.API_REQUESTS, "--from-offset", start, "--partition", "0").stdout
+    )
+    road.client.command(f"DELETE FROM api_requests WHERE kafka_offset < {stored.start + 50}")
+    done = krill("replay", topics.API_REQUESTS, "--from-time", "2026-01-01", "--partition", "0", "--to-offset",
+                 str(stored.start + 20))  # fmt: skip
+    assert int(done.stdout.split(", ")[1].split()[0]) >= 19  # and those of the tests before this one
+    krill("replay", topics.API_REQUESTS, "--from-offset", start, "--partition", "0")
+    assert road.count("api_requests", f"kafka_offset >= {start}") == right[0]
+    krill("replay", topics.API_REQUESTS, code=2)
+
+
+def test_clickhouse_away_is_one_sentence(krill: Krill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KRILL_LOGGER_CLICKHOUSE_URL", "http://127.0.0.1:1")
+    said = krill("verify", code=1).stderr.splitlines()
+    assert said[-1].startswith("Error: ClickHouse cannot be used: nothing answers at 127.0.0.1:1")
