@@ -136,7 +136,9 @@ class Settings:
     replication: int = _setting(1, _positive, "a number", "replicas of a topic that is made here")
     batch_rows: int = _setting(50_000, _positive, "a number", "most messages in one insert")
     batch_seconds: float = _setting(0.2, _seconds, "seconds", "longest a message waits for its batch to fill")
-    flood_window: int = _setting(2_000, _positive, "a number", "last messages of a topic that are looked at for a flood")
+    flood_window: int = _setting(
+        2_000, _positive, "a number", "last messages of a topic that are looked at for a flood"
+    )
     flood_percent: int = _setting(
         95, _positive, "a percentage", "share of failed messages at which a topic is stopped; 101 never stops one"
     )

@@ -100,7 +100,10 @@ def in_kafka(bootstrap: str, mark: str) -> Counter[str]:
             if message.error():
                 ends += 1
                 continue
-            name = msgspec.json.decode(message.value()).get("request_id") or ""
+            value = message.value() or b""
+            if mark.encode() not in value:  # others' messages need not even be JSON
+                continue
+            name = msgspec.json.decode(value).get("request_id") or ""
             if name.startswith(mark):
                 found[name] += 1
     finally:

@@ -75,12 +75,6 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...], command: 
     assert re.search(r"Example: .*krill-logger .*" + path[0], text), text
 
 
-def test_the_commands_are_those_that_are_documented() -> None:
-    assert set(cli.commands) == {
-        "up", "worker", "dashboard", "migrate", "status", "users", "tokens", "kafka", "clickhouse",
-    }  # fmt: skip
-
-
 class TestExitCodes:
     def test_usage(self, run: Run) -> None:
         assert run("no-such-command").returncode == 2
