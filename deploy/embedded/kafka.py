@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -253,6 +254,10 @@ def download(jars: dict[str, str], report: Callable[[str], None]) -> None:
     from jgo.env import EnvironmentBuilder, LinkStrategy
     from jgo.maven import MavenContext
 
+    paths = ssl.get_default_verify_paths()
+    system = paths.cafile or paths.capath
+    if system:  # jgo's HTTP client would trust its own list only, not what this machine's administrator trusts
+        os.environ.setdefault("REQUESTS_CA_BUNDLE", system)
     work = LIBRARIES.with_suffix(".part")
     shutil.rmtree(work, ignore_errors=True)
     cache = work / "repository"

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while Playwright runs, Django takes the thread for an asynchronous one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, headless; `CHROMIUM` names another one than the system's."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")

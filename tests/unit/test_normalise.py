@@ -217,7 +217,7 @@ def test_any_event_is_a_row_of_the_table_or_refused(data: Any, errors: str, host
     for name in ("query_params", "data", "response"):
         text = row[tables.API_REQUESTS.schema.names.index(name)]
         assert text == "" or json.loads(text) is not ...
-    origin = (0, "topic", 0, 0)
+    origin = (0, "topic", bytes(16), 0, 0)
     assert tables.API_REQUESTS.arrow([(*row, *origin)]).num_rows == 1
 
 
