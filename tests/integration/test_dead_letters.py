@@ -48,17 +48,6 @@ def test_a_letter_becomes_one_row_after_a_fix(road: Road, settings: Settings, mo
     assert letters.replay(database, Selection()) == (2, 0), "two are bad for good"
     assert (road.count("dead_letters"), road.count("api_requests")) == (2, 118)
     assert road.client.query("SELECT sum(count) FROM response_times").result_rows == [(118,)]
-    # As if it had been killed between storing the rows and removing the letters.
-    [letter] = letters.find(database, Selection(), 1)
-    value = request(user="again")
-    place = [letter.topic, letter.topic_id, letter.partition, letter.offset]
-    rows = [[*place, letter.failed_at, "x", "", "", "[]", value]]
-    names = ["kafka_topic", "kafka_topic_id", "kafka_partition", "kafka_offset", "failed_at", "reason", "error", "key",
-             "headers", "value"]  # fmt: skip
-    for _ in range(2):
-        database.insert_rows("dead_letters", rows, names)
-        letters.replay(database, Selection())
-    assert road.count("api_requests", "user = 'again'") == 1
 
 
 def test_dropped_letters_are_not_missed(road: Road, settings: Settings, krill: Krill) -> None:
