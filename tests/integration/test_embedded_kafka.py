@@ -29,7 +29,13 @@ def produce(bootstrap: str, topic: str, values: list[bytes]) -> None:
     """Publish to partition 0 and wait for every acknowledgement."""
     failures: list[object] = []
     producer = Producer(
-        {"bootstrap.servers": bootstrap, "acks": "all", "message.max.bytes": 40_000_000, "linger.ms": 5}
+        {
+            "enable.idempotence": True,
+            "bootstrap.servers": bootstrap,
+            "acks": "all",
+            "message.max.bytes": 40_000_000,
+            "linger.ms": 5,
+        }
     )
     for value in values:
         producer.produce(
