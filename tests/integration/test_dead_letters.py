@@ -43,11 +43,27 @@ def test_a_letter_becomes_one_row_after_a_fix(road: Road, settings: Settings, mo
     database = Database(settings)
     steps: list[tuple[int, int]] = []
     selection = Selection(reason="invalid-field")
+    [letter] = letters.find(database, selection, 1)
     assert letters.replay(database, selection, lambda *step: steps.append(step)) == (118, 118)
     assert steps == [(118, 118)]
     assert letters.replay(database, Selection()) == (2, 0), "two are bad for good"
     assert (road.count("dead_letters"), road.count("api_requests")) == (2, 118)
     assert road.client.query("SELECT sum(count) FROM response_times").result_rows == [(118,)]
+    # As if it had been killed between storing the rows and removing the letters.
+    place = [letter.topic, letter.topic_id, letter.partition, letter.offset]
+    names = [
+        "kafka_topic",
+        "kafka_topic_id",
+        "kafka_partition",
+        "kafka_offset",
+        "failed_at",
+        "reason",
+        "headers",
+        "value",
+    ]
+    database.insert_rows("dead_letters", [[*place, letter.failed_at, "invalid-field", "[]", letter.value]], names)
+    assert letters.replay(database, selection) == (1, 1)
+    assert (road.count("dead_letters"), road.count("api_requests")) == (2, 118)
 
 
 def test_dropped_letters_are_not_missed(road: Road, settings: Settings, krill: Krill) -> None:
