@@ -8,13 +8,15 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from consumers import dead_letters, normalise, tables
-from consumers.dead_letters import DeadLetter
+from consumers import columnar, dead_letters, normalise, tables
+from consumers.dead_letters import DeadLetter, headers_of
 from schemas import topics
 from schemas.events import AdminChange, ApiRequest
 
@@ -79,11 +81,22 @@ class _Stream:
     ce_type: str
     decode: Callable[[bytes], Any]
     row: Callable[[Any], tuple[Any, ...]]
+    #: Makes columns of many values at once, of those that it understands.
+    columns: Callable[[list[bytes]], tuple[pa.Table | None, Any]] | None = None
+
+    @property
+    def header(self) -> tuple[str, bytes]:
+        """The header that says so."""
+        return "ce_type", self.ce_type.encode()
 
 
 _STREAMS = {
     topics.API_REQUESTS: _Stream(
-        tables.API_REQUESTS, ApiRequest.TYPE, msgspec.json.Decoder(ApiRequest).decode, normalise.api_request
+        tables.API_REQUESTS,
+        ApiRequest.TYPE,
+        msgspec.json.Decoder(ApiRequest).decode,
+        normalise.api_request,
+        columnar.api_requests,
     ),
     topics.ADMIN_CHANGES: _Stream(
         tables.ADMIN_CHANGES,
@@ -97,17 +110,9 @@ _STREAMS = {
 EVENT_TOPICS = frozenset(_STREAMS)
 
 
-def _ce_type(message: Message) -> str | None:
-    for name, value in dead_letters.headers_of(message):
-        if name == "ce_type":
-            return value.decode(errors="replace")
-    return None
-
-
 def _event_row(stream: _Stream, message: Message) -> tuple[Any, ...]:
     """Raises: _Reject."""
-    ce_type = _ce_type(message)
-    if ce_type is not None and ce_type != stream.ce_type:
+    if (ce_type := _other_type(stream, message)) is not None:
         raise _Reject("unknown-type", f"ce_type is {ce_type[:100]!r}; expected {stream.ce_type!r}")
     value = message.value()
     if not value:
@@ -126,6 +131,20 @@ def _event_row(stream: _Stream, message: Message) -> tuple[Any, ...]:
         raise _Reject("error", f"{type(error).__name__} while normalising") from None
 
 
+def _other_type(stream: _Stream, message: Message) -> str | None:
+    """The message's type if it is not the stream's; a message without a type is taken for one of the stream."""
+    headers = message.headers()
+    if not headers or (isinstance(headers, list) and stream.header in headers):
+        return None
+    found = next((value.decode(errors="replace") for name, value in headers_of(message) if name == "ce_type"), None)
+    return None if found == stream.ce_type else found
+
+
+def _plain(stream: _Stream, message: Message) -> bool:
+    """Whether a message may be converted with all others; what is wrong with one is told by `_event_row`."""
+    return bool(message.value()) and _other_type(stream, message) is None
+
+
 def convert(batch: Batch) -> Converted:
     """Validate, normalise and mask every message of a batch. Never fails on a message."""
     if batch.topic == topics.DEAD_LETTERS:
@@ -135,14 +154,44 @@ def convert(batch: Batch) -> Converted:
 
     stream = _STREAMS[batch.topic]
     now = (dt.datetime.now(dt.UTC) - normalise.EARLIEST) // dt.timedelta(milliseconds=1)
+    messages: Sequence[Message] = batch.messages
+    pieces: list[pa.Table] = []
+    if stream.columns is not None:
+        messages, pieces = _together(stream, batch, now)
     topic_id = uuid.UUID(batch.topic_id).bytes
     rows, dead = [], []
-    for message in batch.messages:
+    for message in messages:
         try:
             row = _event_row(stream, message)
         except _Reject as reject:
             dead.append(dead_letters.make(message, batch.topic_id, reject.reason, str(reject)))
         else:
             rows.append((*row, now, batch.topic, topic_id, batch.partition, message.offset()))
-    columns = stream.table.arrow(rows) if rows else None
-    return Converted(stream.table, columns, dead, max((row[1] for row in rows), default=0))
+    if rows:
+        pieces.append(stream.table.arrow(rows))
+    if not pieces:
+        return Converted(stream.table, None, dead, 0)
+    columns = pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces).combine_chunks()
+    last = pc.max(columns[stream.table.time].cast(pa.int64())).as_py()
+    return Converted(stream.table, columns, dead, last)
+
+
+def _together(stream: _Stream, batch: Batch, now: int) -> tuple[list[Message], list[pa.Table]]:
+    """The messages that have to be converted one by one, and the rows of all others, none or one table."""
+    assert stream.columns is not None
+    plain = [_plain(stream, message) for message in batch.messages]
+    candidates = list(compress(batch.messages, plain))
+    try:
+        own, known = stream.columns([message.value() for message in candidates])  # type: ignore[misc]
+    except Exception:
+        # Slower, but it stops nothing: one by one, each message that fails is a dead letter.
+        log.exception("%s: converted one by one", batch.token)
+        return list(batch.messages), []
+    rest = [message for message, taken in zip(batch.messages, plain, strict=True) if not taken]
+    rest += compress(candidates, (~known).tolist())
+    rest.sort(key=lambda message: message.offset() or 0)
+    if own is None:
+        return rest, []
+    offsets = [message.offset() or 0 for message in compress(candidates, known.tolist())]
+    origin = (now, batch.topic, uuid.UUID(batch.topic_id).bytes, batch.partition)
+    return rest, [stream.table.with_origin(own, *origin, offsets)]

@@ -7,9 +7,11 @@ message's place in Kafka gives. What cannot become a row raises `Invalid`.
 from __future__ import annotations
 
 import ast
+import contextlib
 import datetime as dt
 import ipaddress
 import re
+import socket
 import warnings
 from functools import lru_cache
 from typing import Any
@@ -25,6 +27,9 @@ from schemas.events import AdminChange, ApiRequest
 EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 LATEST = dt.datetime(2106, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
+
+# Before the four bytes of an IPv4 address in an IPv6 column.
+_MAPPED = b"\0" * 10 + b"\xff\xff"
 
 #: Longest text, in characters, of a column that is no payload.
 MAX_NAME = 512
@@ -65,6 +70,8 @@ def address(text: str) -> bytes:
     Raises:
         Invalid: text that is no address.
     """
+    with contextlib.suppress(OSError, ValueError):
+        return _MAPPED + socket.inet_pton(socket.AF_INET, text)
     host = text.strip()
     if host in ("", "None", "unix:"):
         return bytes(16)
@@ -77,7 +84,7 @@ def address(text: str) -> bytes:
     except ValueError:
         raise Invalid("remote_addr", text, "an IPv4 or IPv6 address") from None
     if parsed.version == 4:
-        return b"\0" * 10 + b"\xff\xff" + parsed.packed
+        return _MAPPED + parsed.packed
     return parsed.packed
 
 
@@ -105,7 +112,7 @@ def printed_value(text: str) -> Any:
     return value
 
 
-class _Fields:
+class Fields:
     """The cleaning of one event's fields; collects what was masked and what was cut."""
 
     __slots__ = ("masked", "truncated")
@@ -161,35 +168,55 @@ def _form(query: str) -> dict[str, Any]:
     return {name: values[0] if len(values) == 1 else values for name, values in parsed.items()}
 
 
+def method(text: str) -> str:
+    """An HTTP method in upper case.
+
+    Raises:
+        Invalid: text that is none.
+    """
+    verb = text.strip().upper()
+    if not _METHOD.match(verb):
+        raise Invalid("method", text, "an HTTP method")
+    return verb
+
+
+def user(fields: Fields, text: str | None) -> str:
+    """The caller's name, `Anonymous` if there is none."""
+    name = fields.name("user", text)
+    return ANONYMOUS if name in _NO_NAME else name
+
+
+def user_agent(fields: Fields, text: str | None) -> str:
+    """The User-Agent header."""
+    return fields.name("user_agent", text, 1_024)
+
+
 def api_request(event: ApiRequest) -> tuple[Any, ...]:
     """The row of a request, up to `truncated` in the table's order.
 
     Raises:
         Invalid: a time, method or address that the table cannot hold.
     """
-    fields = _Fields(event.truncated)
-    method = event.method.strip().upper()
-    if not _METHOD.match(method):
-        raise Invalid("method", event.method, "an HTTP method")
+    fields = Fields(event.truncated)
+    verb = method(event.method)
     raw_path, _, query = event.path.partition("?")
     path = fields.name("path", raw_path, MAX_PATH)
     view_method = fields.name("view_method", event.view_method)
     route = paths.parse(path, view_method in paths.DETAIL_ACTIONS)
-    user = fields.name("user", event.user)
     return (
         event.event_id.bytes,
         milliseconds("requested_at", event.requested_at),
-        ANONYMOUS if user in _NO_NAME else user,
+        user(fields, event.user),
         fields.name("user_id", event.user_id),
         address(event.remote_addr or ""),
-        method,
+        verb,
         path,
         fields.name("route", route.route),
         route.api_version,
         route.app,
         route.object_type,
         fields.name("object_id", route.object_id),
-        paths.action(method, view_method, route),
+        paths.action(verb, view_method, route),
         fields.name("host", event.host),
         fields.name("view", event.view),
         view_method,
@@ -199,7 +226,7 @@ def api_request(event: ApiRequest) -> tuple[Any, ...]:
         fields.payload(event.data),
         fields.payload(event.response),
         "" if event.errors == "None" else fields.text("errors", event.errors, 16 * MAX_TEXT),
-        fields.name("user_agent", event.user_agent, 1_024),
+        user_agent(fields, event.user_agent),
         fields.name("request_id", event.request_id),
         sorted(fields.masked),
         sorted(fields.truncated),
@@ -212,8 +239,8 @@ def admin_change(event: AdminChange) -> tuple[Any, ...]:
     Raises:
         Invalid: a time or address that the table cannot hold.
     """
-    fields = _Fields(None)
-    user = fields.name("user", event.user)
+    fields = Fields(None)
+    who = fields.name("user", event.user)
     model = fields.name("model", event.model).lower()
     message = fields.text("change_message", event.change_message, 16 * MAX_TEXT)
     changes = [{"field": one.field, "old": one.old, "new": one.new} for one in event.changes or ()]
@@ -221,7 +248,7 @@ def admin_change(event: AdminChange) -> tuple[Any, ...]:
     return (
         event.event_id.bytes,
         milliseconds("changed_at", event.changed_at),
-        "" if user in _NO_NAME else user,
+        "" if who in _NO_NAME else who,
         fields.name("user_id", event.user_id),
         event.action,
         fields.name("app_label", event.app_label).lower(),

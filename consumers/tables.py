@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -33,6 +34,27 @@ class Table:
     schema: pa.Schema
     time: str = ""
     rollup: bool = False
+
+    @cached_property
+    def own(self) -> pa.Schema:
+        """The schema without the columns of a message's place in Kafka."""
+        return pa.schema([field for field in self.schema if field.name not in dict(_ORIGIN)])
+
+    def with_origin(
+        self, own: pa.Table, ingested_at: int, topic: str, topic_id: bytes, partition: int, offsets: list[int]
+    ) -> pa.Table:
+        """`own` columns with the place in Kafka of each row's message; `ingested_at` in milliseconds since 1970."""
+        kinds = dict(_ORIGIN)
+        count = own.num_rows
+        constant = {
+            "ingested_at": ingested_at,
+            "kafka_topic": topic,
+            "kafka_topic_id": topic_id,
+            "kafka_partition": partition,
+        }
+        columns = [pa.repeat(pa.scalar(value, kinds[name]), count) for name, value in constant.items()]
+        columns.append(pa.array(offsets, kinds["kafka_offset"]))
+        return pa.Table.from_arrays([*own.columns, *columns], schema=self.schema)
 
     def arrow(self, rows: list[tuple[Any, ...]]) -> pa.Table:
         """Columns from rows (tuples in the schema's order)."""

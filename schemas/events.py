@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -45,13 +46,20 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
             source: URI-reference of the process that saw the event, such as `krill/api`.
         """
         return [
-            ("ce_specversion", b"1.0"),
             ("ce_id", str(self.event_id).encode()),
-            ("ce_type", self.TYPE.encode()),
-            ("ce_source", source.encode()),
             ("ce_time", self.time.isoformat().encode()),
-            ("content-type", b"application/json"),
+            *_same_headers(self.TYPE, source),
         ]
+
+
+@lru_cache(maxsize=64)
+def _same_headers(type_: str, source: str) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", type_.encode()),
+        ("ce_source", source.encode()),
+        ("content-type", b"application/json"),
+    )
 
 
 class ApiRequest(Event, kw_only=True, omit_defaults=True):

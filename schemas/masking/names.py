@@ -48,11 +48,18 @@ _SHORT_WORDS = frozenset(
 # The words of a name: snake, kebab, dotted and camel case, digits between them. `SSID` is one word and never `sid`.
 _WORD = re.compile(r"[BE]?SS[Ii][Dd]|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
-# Every word above, escaped forms, and the shapes that are secret under any name have one of these in lower case. Their
-# first letters are as rare and as few as possible: that is what makes the search fast.
+#: Every word above, escaped forms, and the shapes that are secret under any name hold a match of this in lower case.
+#: A regular expression for engines that know no lookbehind, such as RE2.
+HINTS = (
+    r"pass|pin|pw|psk|puk|otp|key|token|cre[td]|cookie|cv[vc]|clave|csrf|contrase|uth|bearer|basic|sid|nid|n.id|jwt|eyj"
+    r"|://[^\s\"'<>@]*@|%[2-7]|\\(?:u00|x|/)|&(?:#|quot|apos|colon|sol|commat)|failing row|\x00"
+)
+
+# The same for Python. First letters that are rare and few make its search fast.
 _ANCHORS = (
     r"p(?:ass|in|w|sk|uk|(?<=otp))|k(?:ey|(?<=tok)en)|c(?:re[td]|ookie|v[vc]|lave|srf|ontrase)|uth|bearer|basic"
-    r"|d(?:(?<=sid)|(?<=nid)|(?<=n.id))|j(?:wt|(?<=eyj))|@|%[2-7]|\\(?:u00|x|/)|&(?:#|quot|apos)|failing row|\x00"
+    r"|d(?:(?<=sid)|(?<=nid)|(?<=n.id))|j(?:wt|(?<=eyj))|://[^\s\"'<>@]*+@|%[2-7]|\\(?:u00|x|/)"
+    r"|&(?:#|quot|apos|colon|sol|commat)|failing row|\x00"
 )
 _ANCHOR_IN_TEXT = re.compile(_ANCHORS)
 _ANCHOR_IN_BYTES = re.compile(_ANCHORS.encode())
