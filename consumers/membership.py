@@ -12,6 +12,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ from consumers.batch import Batch, Converted
 from consumers.flood import Flood
 from consumers.partition import Mark, Partition
 from consumers.storage import Stopped
-from schemas import topics
+from schemas import refusals, topics
+from schemas.settings import kafka_variable
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -44,8 +46,8 @@ POLL_SECONDS = 0.05
 POLL_MESSAGES = 5_000
 #: Most bytes of messages in one batch.
 BATCH_BYTES = 32 * 1024 * 1024
-#: Bytes of messages in memory from which on no more are fetched.
-HELD_BYTES = 128 * 1024 * 1024
+#: Bytes of messages in memory from which on no more are fetched. Each takes some 2,000 more as objects of Python.
+HELD_BYTES = 48 * 1024 * 1024
 #: A stored range is committed without a plan once its partition has been idle for so long.
 IDLE_SECONDS = 0.5
 #: Longest wait for batches in hand when partitions are taken away or the worker stops.
@@ -97,7 +99,7 @@ class Membership:
                     auto_offset_reset="error",
                     enable_partition_eof=True,
                     isolation_level="read_committed",
-                    queued_max_messages_kbytes=32_768,
+                    queued_max_messages_kbytes=16_384,
                     fetch_wait_max_ms=50,
                     fetch_max_bytes=2 * topics.MAX_MESSAGE_BYTES,
                     fetch_message_max_bytes=topics.MAX_MESSAGE_BYTES,
@@ -124,8 +126,8 @@ class Membership:
             messages = self._consumer.consume(POLL_MESSAGES, POLL_SECONDS)
             if self._callback_error is not None:
                 raise self._callback_error
-            for message in messages:
-                self._take(message)
+            for topic, taken in Counter(filter(None, map(self._take, messages))).items():
+                metrics.CONSUMED.labels(topic).inc(taken)
             for partition in list(self.partitions.values()):
                 self._advance(partition)
             self._hold_back()
@@ -152,17 +154,18 @@ class Membership:
 
         return guarded
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> str | None:
+        """Take in what was polled. Returns the topic of a message that is to be stored."""
         partition = self.partitions.get((str(message.topic()), int(message.partition() or 0)))
         error = message.error()
         if partition is None:
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 log.warning("Kafka: %s", error.str())
-            return
+            return None
         if error is None:
             if not partition.stopped and int(message.offset() or 0) >= partition.position:
                 partition.add(message)
-                metrics.CONSUMED.labels(partition.topic).inc()
+                return partition.topic
         elif error.code() == KafkaError._PARTITION_EOF:
             if not partition.stopped:
                 partition.position = max(partition.position, int(message.offset() or 0))
@@ -170,18 +173,31 @@ class Membership:
             self._skip_to_existing(partition)
         else:
             log.warning("%s: %s", partition, error.str())
+        return None
 
     def _skip_to_existing(self, partition: Partition) -> None:
         if kafka.topic_ids(self._admin, [partition.topic]) != {partition.topic: partition.topic_id}:
             raise Rejoin(f"the topic {partition.topic} was deleted and made again")
         low, high = self._consumer.get_watermark_offsets(TopicPartition(partition.topic, partition.number), 10)
-        log.error("%s: offset %d no longer exists, going on at %d: Kafka deleted messages before they were stored",
-                  partition, partition.position, low)  # fmt: skip
-        partition.abandon()
-        fresh = Partition(partition.topic, partition.topic_id, partition.number, low, None)
-        fresh.end_offset = high
-        self.partitions[partition.topic, partition.number] = fresh
-        self._consumer.seek(TopicPartition(partition.topic, partition.number, low))
+        begin = partition.position
+        if low > begin:
+            gone = partition.skip(low)
+            metrics.DELETED.labels(partition.topic).inc(gone)
+            log.error("%s: %d messages are lost: Kafka deleted offsets %d to %d before they were read; going on at %d",
+                      partition, gone, begin, low - 1, low)  # fmt: skip
+        else:
+            log.error("%s: offset %d does not exist, Kafka's log ends at %d; reading it from its beginning, %d",
+                      partition, begin, high, low)  # fmt: skip
+            partition.abandon()
+            fresh = Partition(partition.topic, partition.topic_id, partition.number, low, None)
+            fresh.end_offset = high
+            self.partitions[partition.topic, partition.number] = fresh
+        # librdkafka has stopped reading the partition, and refuses to seek.
+        place = TopicPartition(partition.topic, partition.number, low)
+        self._consumer.incremental_unassign([place])
+        self._consumer.incremental_assign([place])
+        self._consumer.resume([place])
+        self.partitions[partition.topic, partition.number].paused = False
 
     def _advance(self, partition: Partition) -> None:
         if partition.storing is not None and partition.storing[1].done():
@@ -196,7 +212,9 @@ class Membership:
             if not partition.replay:
                 self._commit(partition, batch.end)
             partition.storing = (batch, self._submit(batch))
-        elif (
+            return
+        partition.pass_deleted()
+        if (
             partition.storing is None
             and partition.committed < partition.stored
             and time.monotonic() - partition.idle_since > IDLE_SECONDS
@@ -313,6 +331,7 @@ class Membership:
                     partition.end_offset = values["hi_offset"]
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.str() != self.kafka_error:
-            log.warning("Kafka: %s", error.str())
-        self.kafka_error = error.str()
+        text = refusals.sentence(error, kafka_variable) or error.str()
+        if text != self.kafka_error:
+            log.warning("Kafka: %s", text)
+        self.kafka_error = text

@@ -53,6 +53,12 @@ BATCH_SECONDS = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
     registry=REGISTRY,
 )
+DELETED = Counter(
+    "krill_logger_worker_deleted_messages",
+    "Messages that are lost: Kafka deleted them, by retention or by hand, before a worker had read them.",
+    ("topic",),
+    registry=REGISTRY,
+)
 REJOINS = Counter(
     "krill_logger_worker_rejoins",
     "Times the worker left the consumer group and joined it again, because a commit failed or was slow.",

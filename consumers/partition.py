@@ -62,6 +62,7 @@ class Partition:
         self.replay = self.plan is not None  # the range must be read again as it was
         self.unsure = True  # until no rows are found behind a range: a late commit may have put the group back
         self.position = start
+        self.deleted_to = start  # Kafka has nothing below any more
         self.fetched: deque[Message] = deque()
         self.held = 0  # bytes of the messages in memory, those being stored included
         self.oldest = 0.0
@@ -118,6 +119,20 @@ class Partition:
             messages.append(self.fetched.popleft())
         self.oldest = time.monotonic()
         return Batch(self.topic, self.topic_id, self.number, self.stored, end, messages, self.replay, self.unsure)
+
+    def skip(self, low: int) -> int:
+        """Go on reading at `low`, the first offset that Kafka still has. What was fetched before is stored as usual.
+
+        Returns:
+            How many offsets were not read and never will be.
+        """
+        gone, self.position, self.deleted_to = low - self.position, low, low
+        return gone
+
+    def pass_deleted(self) -> None:
+        """Once nothing is in hand, offsets that Kafka deleted count as stored: nobody waits for them."""
+        if self.storing is None and not self.fetched and not self.replay:
+            self.stored = max(self.stored, self.deleted_to)
 
     def finish(self) -> None:
         """Take in the end of the batch that was being stored. Raises what storing raised."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
+from uuid import UUID
 
 from consumers import kafka, replay, rollups, tables
+from consumers.batch import convert
 from consumers.replay import Range
 from schemas import topics
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 TABLES = {topics.API_REQUESTS: tables.API_REQUESTS, topics.ADMIN_CHANGES: tables.ADMIN_CHANGES}
 #: Offsets that are compared at a time.
 CHUNK = 500_000
+PLACE = ["kafka_topic", "kafka_topic_id", "kafka_partition", "kafka_offset"]
 #: What is being stored differs for a moment: a difference counts when it lasts.
 LOOKS, PAUSE = 4, 0.5
 
@@ -78,6 +81,7 @@ class Verifier:
         self._repair = repair
         self._progress = progress
         self._reader = kafka.Reader(settings)
+        self._letters: dict[tuple[str, str, int], set[int]] | None = None
 
     def close(self) -> None:
         """Let go of Kafka."""
@@ -135,19 +139,27 @@ class Verifier:
                 self._remove_doubles(table, where, names)
             superfluous = sum(count - 1 for _, count in doubles)
             yield self._finding("double", part, doubles[0][0], doubles[-1][0] + 1, superfluous, self._repair)
-        gaps: list[tuple[int, int]] = []
-        for look in range(LOOKS):  # dead letters may still be on their way through their topic
-            if look:
-                time.sleep(PAUSE)
-            there = self._database.rows(f"SELECT DISTINCT * FROM ({everything}) ORDER BY 1", **names)
-            gaps = list(_gaps([row[0] for row in there], part.start, part.end))
-            if not gaps:
-                return
-        for start, end in gaps:
+        # In this order: a letter that leaves the ones that wait is in its table.
+        waiting = self._waiting_letters().get((part.topic, part.topic_id, part.partition), set())
+        there = {row[0] for row in self._database.rows(f"SELECT DISTINCT * FROM ({everything})", **names)}
+        for start, end in _gaps(sorted(there | waiting), part.start, part.end):
             if start < low:
                 yield self._finding("gone", part, start, min(end, low), min(end, low) - start, False)
             if end > low:
                 yield from self._missing(Range(part.topic, part.topic_id, part.partition, max(start, low), end))
+
+    def _waiting_letters(self) -> dict[tuple[str, str, int], set[int]]:
+        """Offsets, by topic, topic id and partition, of dead letters that no worker has put into their table yet."""
+        if self._letters is None:
+            self._letters = {}
+            for stored in replay.committed(self._settings, topics.DEAD_LETTERS):
+                end = self._reader.bounds(stored.topic, stored.partition)[1]
+                for batch in replay.batches(self._reader, replace(stored, start=stored.end, end=end)):
+                    letters = convert(batch).columns
+                    for place in [] if letters is None else letters.select(PLACE).to_pylist():
+                        key = place["kafka_topic"], str(UUID(bytes=place["kafka_topic_id"])), place["kafka_partition"]
+                        self._letters.setdefault(key, set()).add(place["kafka_offset"])
+        return self._letters
 
     def _missing(self, gap: Range) -> Iterator[Finding]:
         """A gap without messages (marks of a transaction, compaction) is none."""

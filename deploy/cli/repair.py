@@ -73,9 +73,11 @@ def verify(repair: bool, since: dt.datetime | None, as_json: bool) -> None:
     settings = Settings.from_environ()
     from consumers.storage import Storage
     from consumers.verify import Verifier
+    from deploy import reach
 
     found = []
     with in_one_sentence(settings):
+        reach.check_topics(settings)
         verifier = Verifier(settings, Storage(settings), since=since, repair=repair, progress=progress_line())
         try:
             for finding in verifier.run():
@@ -131,8 +133,10 @@ def replay(
     from consumers import kafka
     from consumers import replay as replaying
     from consumers.storage import Storage
+    from deploy import reach
 
     with in_one_sentence(settings):
+        reach.check_topics(settings)
         reader = kafka.Reader(settings)
         try:
             ranges = []

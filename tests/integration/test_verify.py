@@ -79,14 +79,15 @@ def store(road: Road, settings: Settings, number: int) -> Batch:
     before = {n: reader.bounds(topics.DEAD_LETTERS, n)[1] for n in reader.partitions(topics.DEAD_LETTERS)}
     storage.store(batch)
     identity_of_dead = kafka.topic_ids(AdminClient(settings.kafka()), [topics.DEAD_LETTERS])[topics.DEAD_LETTERS]
+    places = [TopicPartition(topics.API_REQUESTS, 0, end, str(Mark(identity)))]
     for n, low in before.items():
         high = reader.bounds(topics.DEAD_LETTERS, n)[1]
         for letters in reader.batches(topics.DEAD_LETTERS, identity_of_dead, n, low, high):
             storage.store(letters)
+        places.append(TopicPartition(topics.DEAD_LETTERS, n, high, str(Mark(identity_of_dead))))
     reader.close()
     consumer = Consumer(settings.kafka(group_id=settings.group))
-    place = TopicPartition(topics.API_REQUESTS, 0, end, str(Mark(identity)))
-    consumer.commit(offsets=[place], asynchronous=False)
+    consumer.commit(offsets=places, asynchronous=False)
     consumer.close()
     return batch
 
@@ -113,8 +114,8 @@ def test_what_is_missing_double_or_wrong_is_found_and_mended(stored: Batch, road
     right = total(road)
     first = stored.start
     copy = f"INSERT INTO api_requests SELECT * FROM api_requests WHERE kafka_offset IN ({first + 20}, {first + 21})"
-    road.client.command(f"DELETE FROM api_requests WHERE kafka_offset >= {first + 50} AND kafka_offset < {first + 60}")
-    road.client.command(f"DELETE FROM dead_letters WHERE kafka_offset = {first + 107}")
+    road.remove("api_requests", f"kafka_offset >= {first + 50} AND kafka_offset < {first + 60}")
+    road.remove("dead_letters", f"kafka_offset = {first + 107}")
     road.client.command(copy)
     done = krill("verify", "--json", code=1)
     kinds = found(done)
@@ -126,9 +127,9 @@ def test_what_is_missing_double_or_wrong_is_found_and_mended(stored: Batch, road
     assert kinds[3][0] == "rollup"
     assert all(finding[-1] for finding in found(krill("verify", "--repair", "--json")))
     assert total(road) == right
-    # The dead letter is on its topic again; no worker runs that would put it into the table.
-    again = found(krill("verify", "--json", code=1))
-    assert again == [("missing", first + 107, first + 108, 1, False)]
+    # The dead letter is on its topic again; that no worker runs which would put it into the table makes no difference.
+    assert road.count("dead_letters", f"kafka_offset = {first + 107}") == 0
+    assert found(krill("verify", "--json")) == []
 
 
 def test_wrong_trends_are_made_anew(stored: Batch, road: Road, krill: Krill) -> None:
@@ -144,7 +145,7 @@ def test_wrong_trends_are_made_anew(stored: Batch, road: Road, krill: Krill) -> 
 
 
 def test_a_check_of_later_times_does_not_see_earlier_faults(stored: Batch, road: Road, krill: Krill) -> None:
-    road.client.command(f"DELETE FROM api_requests WHERE kafka_offset = {stored.start + 50}")
+    road.remove("api_requests", f"kafka_offset = {stored.start + 50}")
     krill("verify", "--from", "2100-01-01")
     assert "expected one like" in krill("verify", "--from", "soon", code=2).stderr
 
@@ -156,7 +157,7 @@ def test_a_replay_inserts_what_is_missing_and_nothing_twice(stored: Batch, road:
         f"{NUMBER} messages read, 0 were missing"
         in krill("replay", topics.API_REQUESTS, "--from-offset", start, "--partition", "0").stdout
     )
-    road.client.command(f"DELETE FROM api_requests WHERE kafka_offset < {stored.start + 50}")
+    road.remove("api_requests", f"kafka_offset < {stored.start + 50}")
     done = krill("replay", topics.API_REQUESTS, "--from-time", "2026-01-01", "--partition", "0", "--to-offset",
                  str(stored.start + 20))  # fmt: skip
     assert int(done.stdout.split(", ")[1].split()[0]) >= 19  # and those of the tests before this one

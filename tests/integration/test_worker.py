@@ -107,6 +107,9 @@ class Road:
         final = " FINAL" if table == "dead_letters" else ""
         return int(self.client.query(f"SELECT count() FROM {table}{final} WHERE {where}").result_rows[0][0])
 
+    def remove(self, table: str, where: str) -> None:
+        self.client.command(f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2")
+
     def wait_for_some(self, table: str) -> None:
         deadline = time.monotonic() + SECONDS
         while not self.count(table):

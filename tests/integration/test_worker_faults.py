@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -29,9 +30,10 @@ from schemas.migrations import apply
 from schemas.settings import Settings
 from tests.conftest import Database as Tables
 from tests.conftest import Server, free_port
+from tests.integration.test_verify import Krill, krill
 from tests.integration.test_worker import Road, request, road, start_worker
 
-__all__ = ["road", "start_worker"]
+__all__ = ["krill", "road", "start_worker"]
 
 Start = Callable[[], subprocess.Popen[bytes]]
 
@@ -65,7 +67,7 @@ def test_rows_that_a_crash_took_from_under_their_token_are_put_back(
     Storage(settings).store(batch)
     road.wait("api_requests", 500)
     # What is left when ClickHouse is killed between its deduplication log and the part, in table and rollup.
-    road.client.command("DELETE FROM api_requests WHERE kafka_offset % 2 = 0")
+    road.remove("api_requests", "kafka_offset % 2 = 0")
     road.client.command("ALTER TABLE api_requests_per_minute DELETE WHERE user = 'u1' SETTINGS mutations_sync = 2")
     assert differs(settings)
     start_worker()
@@ -93,6 +95,74 @@ def test_a_group_that_was_put_back_stores_nothing_twice(road: Road, settings: Se
     road.wait("api_requests", 10, "user = 'behind'")
     assert road.count("api_requests") == 100
     assert differs(settings) == []
+
+
+@pytest.mark.parametrize("planned_before", [True, False], ids=["planned", "not planned"])
+def test_what_kafka_deleted_before_it_was_read_is_counted_and_passed(
+    road: Road, settings: Settings, start_worker: Start, krill: Krill, tmp_path: Path, planned_before: bool
+) -> None:
+    for n in range(10):
+        road.producer.produce(topics.API_REQUESTS, request(user=f"before{n}"), partition=0)
+    road.flush()
+    worker = start_worker()
+    road.wait("api_requests", 10)
+    worker.terminate()
+    worker.wait(30)
+    batch = planned(road, settings, 100)
+    if not planned_before:
+        consumer = Consumer(settings.kafka(group_id=settings.group))
+        place = TopicPartition(topics.API_REQUESTS, 0, batch.start, str(Mark(batch.topic_id)))
+        consumer.commit(offsets=[place], asynchronous=False)
+        consumer.close()
+    admin = AdminClient(settings.kafka())
+
+    def delete(end: int) -> None:
+        [future] = admin.delete_records([TopicPartition(topics.API_REQUESTS, 0, end)]).values()
+        future.result(20)
+
+    delete(batch.start + 60)
+    worker = start_worker()
+    road.wait("api_requests", 50)
+    log = wait_for(lambda: (tmp_path / "worker-1.log").read_text(), "messages are lost")
+    gone = f"60 messages are lost: Kafka deleted offsets {batch.start} to {batch.start + 59} before they were read"
+    assert log.count(gone) == 1
+    counted = 'krill_logger_worker_deleted_messages_total{topic="krill.api.requests"} 60.0'
+    # The second worker of a test has a port of its own; what it counts is in its own process.
+    port = next(one.laddr.port for one in psutil.Process(worker.pid).net_connections("tcp") if one.status == "LISTEN")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        assert counted in answer.read().decode()
+    # All that is there is deleted, and nothing comes behind it: nobody waits for it.
+    worker.terminate()
+    worker.wait(30)
+    planned(road, settings, 30)
+    delete(batch.end + 30)
+    start_worker()
+    wait_for(lambda: committed(settings), str(batch.end + 30))
+    for n in range(5):
+        road.producer.produce(topics.API_REQUESTS, request(user=f"behind{n}"), partition=0)
+    road.flush()
+    road.wait("api_requests", 55)
+    said = krill("verify", code=1).stdout.splitlines()
+    place, gone = f"{topics.API_REQUESTS} [0], offsets", "messages are in no table, and Kafka no longer has them"
+    assert said == [
+        f"{place} {batch.start} to {batch.start + 59}: 60 {gone}",
+        f"{place} {batch.end} to {batch.end + 29}: 30 {gone}",
+    ]
+
+
+def committed(settings: Settings) -> str:
+    consumer = Consumer(settings.kafka(group_id=settings.group))
+    [place] = consumer.committed([TopicPartition(topics.API_REQUESTS, 0)], timeout=10)
+    consumer.close()
+    return f"{place.offset}"
+
+
+def wait_for(text: Callable[[], str], part: str) -> str:
+    deadline = time.monotonic() + 30
+    while part not in (found := text()):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+    return found
 
 
 def test_settling_is_idempotent(road: Road, settings: Settings) -> None:
