@@ -11,18 +11,18 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.events import Event
+_CONTAINERS = (dict, list, tuple, set, frozenset, msgspec.Struct, Mapping)
 
 #: Deeper than this, a value is kept as its text.
 MAX_DEPTH = 64
 
 
-def encode(event: Event) -> bytes:
-    """The JSON of an event. What msgspec cannot encode becomes its text; NaN and infinities become null."""
+def encode(value: Any) -> bytes:
+    """The JSON of an event or a value. What msgspec cannot encode becomes its text; NaN and infinities become null."""
     try:
-        return _encoder.encode(event)
+        return _encoder.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        return _encoder.encode(plain(event))
+        return _encoder.encode(plain(value))
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -31,22 +31,23 @@ def plain(value: Any, depth: int = 0) -> Any:
     Dates are ISO 8601, decimals and UUIDs text, bytes their length, files their name and size; a set is a list, other
     objects are their `str()`.
     """
-    if value is None or value is True or value is False:
-        return value
     kind = type(value)
     if kind is str:
-        return _valid(value)
-    if kind is int:
+        return value if value.isascii() else _valid(value)
+    if value is None or kind is bool or kind is int:
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    if isinstance(value, Mapping | list | tuple | set | frozenset | msgspec.Struct):
+    if isinstance(value, _CONTAINERS):
         if depth > MAX_DEPTH:
             return _text(value)
         if isinstance(value, msgspec.Struct):
             value = {k: v for k, v in msgspec.structs.asdict(value).items() if v is not None}
         if isinstance(value, Mapping):
-            return {_key(key): plain(item, depth + 1) for key, item in value.items()}
+            return {
+                key if type(key) is str and key.isascii() else _key(key): plain(item, depth + 1)
+                for key, item in value.items()
+            }
         return [plain(item, depth + 1) for item in value]
     return _other(value)
 

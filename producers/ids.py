@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import threading
 import time
 import uuid
@@ -11,6 +11,8 @@ from producers.forking import after_fork
 
 _lock = threading.Lock()
 _last = 0
+# Ids need to differ, not to be secret; this is seeded by the system, and asks it nothing afterwards.
+_random = random.Random()  # noqa: S311
 
 _COUNTER_BITS = 12
 
@@ -28,13 +30,14 @@ def uuid7() -> uuid.UUID:
     with _lock:
         stamp = _last = max(stamp, _last + 1)
     high = stamp >> _COUNTER_BITS << 16 | 0x7000 | stamp & 0xFFF
-    low = 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
+    low = 0b10 << 62 | _random.getrandbits(62)
     return uuid.UUID(int=(high & (1 << 64) - 1) << 64 | low)
 
 
-def _renew_lock() -> None:
+def _start_anew() -> None:
     global _lock
     _lock = threading.Lock()
+    _random.seed()
 
 
-after_fork(_renew_lock)
+after_fork(_start_anew)

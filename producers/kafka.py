@@ -24,7 +24,7 @@ from producers.spool import Message
 from producers.spooler import Spooler
 from schemas import topics
 
-__all__ = ["OnDelivery", "close", "configure", "counters", "failed", "publish", "send_spool", "start"]
+__all__ = ["OnDelivery", "close", "configure", "counters", "failed", "present", "publish", "send_spool", "start"]
 
 #: Called once per accepted message from the delivery thread, with what went wrong or None once the broker has it.
 #: It must neither block nor raise.
@@ -53,6 +53,9 @@ DEFAULTS: dict[str, Any] = {
 #: Longest that the end of a process waits for its queue to empty, in seconds; less if Kafka is known not to answer.
 EXIT_SECONDS = 5.0
 _EXIT_SECONDS_AWAY = 0.2
+
+#: A background thread that has not run for so long is warned about: below some uWSGI none runs between requests.
+STALLED_SECONDS = 5.0
 
 _config: dict[str, Any] = dict(DEFAULTS)
 _spool: tuple[Path, int] | None = None
@@ -136,6 +139,11 @@ def send_spool(seconds: float) -> bool:
     return spooler.idle.wait(seconds)
 
 
+def present(topic: str, since_ms: int, ids: Collection[bytes]) -> set[bytes]:
+    """See `readback.present`."""
+    return _running().present(topic, since_ms, ids)
+
+
 def close(seconds: float = EXIT_SECONDS) -> int:
     """Send what is queued, for at most `seconds`, put the rest into the spool, and stop. Never call this in a request.
 
@@ -158,6 +166,7 @@ class _Sender:
         self.producer = Producer({**self.config, "error_cb": self._on_error})
         self.spooler: Spooler | None = None
         self._answered = float("-inf")
+        self._served = time.monotonic()
         threading.Thread(target=self._serve, name="krill-logger-kafka", daemon=True).start()
         if _spool is not None:
             self.spooler = Spooler(self, *_spool, bootstrap=self.config["bootstrap.servers"])
@@ -165,6 +174,8 @@ class _Sender:
 
     def take(self, message: Message) -> bool:
         """To Kafka's queue, or to the spool. False if it was dropped."""
+        if (stalled := time.monotonic() - self._served) > STALLED_SECONDS:
+            failed("threads_stalled", f"threads stood still for {stalled:.0f} s; uWSGI needs enable-threads = true")
         spooler = self.spooler
         if spooler is None:
             self.hand_over(Pending(message))
@@ -185,7 +196,7 @@ class _Sender:
                 message.topic,
                 message.value,
                 message.key,
-                headers=list[Any](message.headers),
+                headers=message.headers,  # type: ignore[arg-type]  # a list of pairs with bytes is one
                 on_delivery=partial(self._report, pending),
             )
         except BaseException:
@@ -221,7 +232,12 @@ class _Sender:
 
     def _serve(self) -> None:
         while not self.closed:
-            self.producer.poll(0.2)
+            self._served = time.monotonic()
+            try:
+                self.producer.poll(0.2)
+            except KafkaException as error:  # fatal ones are raised here, and not given to the callback
+                self._on_error(error.args[0])
+                time.sleep(0.2)
 
     def _report(self, pending: Pending, error: KafkaError | None, _message: Delivered) -> None:
         self.pending.pop(pending, None)
@@ -245,8 +261,10 @@ class _Sender:
             spooler.refused(pending, in_doubt=error.code() not in refusals.OF_THE_TOPIC)
 
     def _on_error(self, error: KafkaError) -> None:
+        if self.closed:
+            return
         failed("broker_errors", refusals.sentence(error))
-        if error.fatal() and not self.closed:
+        if error.fatal():
             # An idempotent producer that lost its sequence never sends again: the next event makes a new one.
             threading.Thread(target=_replace, args=(self,), daemon=True).start()
 

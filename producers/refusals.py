@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaError
 
+from schemas import refusals
+
 #: A message that gets one of these is never taken, however often it is sent.
 OF_THE_MESSAGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG})
 
@@ -21,17 +23,11 @@ OF_THE_TOPIC = frozenset(
 
 def sentence(error: KafkaError, topic: str = "") -> str:
     """What went wrong and what to do about it. It holds no secret: librdkafka's own text names no password."""
+    if known := refusals.sentence(error):
+        return known
     text = error.str()
     code = error.code()
     where = f"the topic {topic}" if topic else "a topic"
-    if code in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
-        return f"Kafka refuses the login: check sasl.mechanism, sasl.username and sasl.password ({text})"
-    if code == KafkaError._SSL:
-        if "expired" in text.lower():
-            return f"the certificate of the Kafka broker has expired: renew it on the broker ({text})"
-        if "verify failed" in text.lower():
-            return f"the certificate of the Kafka broker is not trusted: check ssl.ca.location ({text})"
-        return f"TLS with Kafka failed: check security.protocol and the ssl.… properties ({text})"
     if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
         return f"{where} does not exist in Kafka, and producers do not make topics: run krill-logger migrate"
     if code in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):

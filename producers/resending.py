@@ -19,10 +19,6 @@ from producers.spool import Head, Message, Segment, Trying
 _SCAN_SECONDS = 2.0
 _WINDOW_MESSAGES = 1000
 _WINDOW_BYTES = 4 * 1024 * 1024
-#: Before Kafka is asked what a process that died had sent: what is still on its way gets there.
-_SETTLE_SECONDS = 1.0
-
-_MAY_NOT_READ = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
 class Pending:
@@ -165,13 +161,7 @@ class Resender:
                 since = min(since or doubt, doubt)
         known: list[int] = []
         for topic, ids in doubtful.items():
-            time.sleep(_SETTLE_SECONDS)
-            try:
-                known += [ids[name] for name in self._kafka.present(topic, since, ids)]
-            except KafkaException as error:
-                if error.args[0].code() not in _MAY_NOT_READ:
-                    raise
-                failed("resent_unchecked", f"{topic} may not be read, so events may be there twice", len(ids))
+            known += [ids[name] for name in self._kafka.present(topic, since, ids)]
         return known
 
     def _send_window(self, segment: Segment) -> None:
@@ -182,7 +172,9 @@ class Resender:
                 segment.append([Trying(int(time.time() * 1000))])
             except OSError as error:
                 disk_failed(self._folder, error)
-        for number, message in list(islice(self._left.items(), _WINDOW_MESSAGES)):
+        for sent, (number, message) in enumerate(list(islice(self._left.items(), _WINDOW_MESSAGES)), 1):
+            if sent % spool.BURST == 0:
+                spool.give_way()
             segment.in_flight.add(number)
             try:
                 self._kafka.hand_over(Pending(message, segment, number))

@@ -26,7 +26,6 @@ WAITING_BYTES = 32 * 1024 * 1024
 
 _STEP_SECONDS = 0.1
 _SYNC_SECONDS = 1.0
-_BATCH_MESSAGES = 1000
 _PAUSES = (1.0, 2.0, 3.0, 5.0)
 #: Longest that the end of a process waits for what the thread is doing.
 _CLOSE_SECONDS = 3.0
@@ -171,8 +170,8 @@ class Spooler:
         """Write down what librdkafka has held for longer than `patience` seconds; it stays there all the same."""
         until = time.monotonic() - patience
         late = [item for item in list(self._kafka.pending) if item.segment is None and item.since <= until]
-        for start in range(0, len(late), _BATCH_MESSAGES):
-            part = late[start : start + _BATCH_MESSAGES]
+        for start in range(0, len(late), spool.BURST):
+            part = late[start : start + spool.BURST]
             messages = [
                 Message(m.topic, m.key, m.value, m.headers, item.since_ms) for item in part for m in [item.message]
             ]
@@ -185,14 +184,17 @@ class Spooler:
                 item.segment = segment
                 if item not in self._kafka.pending:  # acknowledged just now
                     self.acknowledged(item)
+            spool.give_way()
 
     def _write(self) -> None:
         while self._waiting:
-            part = list(islice(self._waiting, _BATCH_MESSAGES))
-            if self._append(part) is None:
-                return
-            for _ in part:
-                self._forget_first()
+            part = list(islice(self._waiting, spool.BURST))
+            if self._append(part) is not None:
+                for _ in part:
+                    self._forget_first()
+            elif self._waiting and self._waiting[0] is part[0]:
+                return  # neither written nor given up
+            spool.give_way()
 
     def _append(self, messages: list[Message]) -> tuple[Segment, list[int]] | None:
         """Append to this process's newest segment; None if there is no room."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ _NOT_JSON = object()
 _TEXT_ENDINGS = ("json", "xml", "yaml", "javascript", "graphql", "csv", "x-ndjson")
 
 
+@lru_cache(maxsize=256)
 def media_type(content_type: str) -> str:
     """`application/json` of `Application/JSON; charset=utf-8`."""
     return content_type.partition(";")[0].strip().lower()
@@ -71,7 +73,7 @@ def of_request(request: HttpRequest, *, parse: bool = True) -> tuple[Any, bool]:
         return (f"<{kind or 'body'}, {length} bytes>", is_text(kind)) if length else ("", False)
     if kind == _FORM and parse and len(body) <= conf().MAX_BODY_BYTES:
         return fields(QueryDict(body, encoding=request.encoding)), False
-    return _of_bytes(body, kind, request.encoding, parse)
+    return _of_bytes(body, kind, request, parse)
 
 
 def of_response(response: HttpResponseBase, *, parse: bool = True) -> tuple[Any, bool]:
@@ -90,15 +92,16 @@ def of_response(response: HttpResponseBase, *, parse: bool = True) -> tuple[Any,
         kind = f"{kind}, {encoding}"
     if not is_text(kind) or encoding not in ("", "gzip"):
         return f"<{kind}, {len(content)} bytes>", False
-    return _of_bytes(content, kind, response.charset, parse)
+    return _of_bytes(content, kind, response, parse)
 
 
-def _of_bytes(body: bytes, kind: str, charset: str | None, parse: bool) -> tuple[Any, bool]:
+def _of_bytes(body: bytes, kind: str, sent: HttpRequest | HttpResponseBase, parse: bool) -> tuple[Any, bool]:
     limit = conf().MAX_BODY_BYTES
     if parse and len(body) <= limit and (kind.endswith("json") or not kind):
         parsed = _from_json(body)
         if parsed is not _NOT_JSON:
             return parsed, False
+    charset = sent.encoding if isinstance(sent, HttpRequest) else sent.charset
     try:
         text = body[:limit].decode(charset or "utf-8", errors="replace")
     except LookupError:

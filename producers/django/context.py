@@ -7,6 +7,7 @@ import re
 import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -82,6 +83,7 @@ def client_address(request: HttpRequest) -> str:
     return _bare(address)
 
 
+@lru_cache(maxsize=4096)
 def _bare(text: str) -> str:
     """`1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]:80`, `fe80::1%eth0` without brackets, port and zone."""
     text = text.strip().strip('"')

@@ -15,8 +15,9 @@ from django.http.response import HttpResponseBase
 
 from producers import kafka
 from producers.django import bodies, context, record
+from producers.django.cleaning import clean
 from producers.django.conf import conf
-from schemas.masking import mask, mask_text
+from schemas.masking import mask_text
 
 _TRACEBACK = "krill_logger_traceback"
 
@@ -97,9 +98,9 @@ class _Request:
             status_code=response.status_code,
             view=view_name,
             view_method=view_method,
-            query_params=mask(bodies.fields(request.GET), extra=secrets)[0],
-            data=mask(data, extra=secrets)[0],
-            response=mask(answer, extra=secrets)[0],
+            query_params=clean(bodies.fields(request.GET), secrets),
+            data=clean(data, secrets),
+            response=clean(answer, secrets),
             errors=mask_text(errors, extra=secrets)[0] if errors else None,
             user=context.user_of(request),
             truncated=[name for name, was_cut in (("data", data_cut), ("response", answer_cut)) if was_cut],

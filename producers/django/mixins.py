@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Collection
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.http import HttpResponseServerError
 from django.utils.timezone import now
@@ -17,9 +16,10 @@ from rest_framework.request import Request
 
 from producers import kafka
 from producers.django import bodies, context, record
+from producers.django.cleaning import clean
 from producers.django.conf import conf
-from producers.encoding import plain
-from schemas.masking import SUBSTITUTE, mask, mask_text
+from producers.encoding import encode, plain
+from schemas.masking import SUBSTITUTE, mask_text
 
 #: drf-tracking masks these names as well.
 _ALSO_SECRET = ("api", "signature")
@@ -50,8 +50,9 @@ class BaseLoggingMixin:
         self._started = time.perf_counter()
         self._parsed = False
         self._truncated: set[str] = set()
-        # What was logged as JSON text, parsed and masked.
+        # What was logged as JSON text, parsed and masked; and the JSON of what was logged as a value, masked.
         self._values: dict[str, Any] = {}
+        self._masked_json: set[bytes] = set()
         return super().initialize_request(request, *args, **kwargs)  # type: ignore[misc]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -180,12 +181,14 @@ class BaseLoggingMixin:
         if isinstance(data, bytes):
             data = data.decode(errors="replace")
         if not isinstance(data, str):
-            return self._masked(plain(data))
+            value = self._masked(plain(data))
+            self._masked_json.add(encode(value))
+            return value
         value = bodies.of_text(data)
         if isinstance(value, str):
             return self._clean_text(data)
         masked = self._masked(value)
-        text = data if masked == value else msgspec.json.encode(masked).decode()
+        text = data if masked is value or masked == value else encode(masked).decode()
         self._values[text] = masked
         return text
 
@@ -193,7 +196,7 @@ class BaseLoggingMixin:
         return mask_text(text, extra=self._secret_names(), substitute=self.CLEANED_SUBSTITUTE)[0]
 
     def _masked(self, value: Any) -> Any:
-        return mask(value, extra=self._secret_names(), substitute=self.CLEANED_SUBSTITUTE)[0]
+        return clean(value, self._secret_names(), self.CLEANED_SUBSTITUTE)
 
     def _secret_names(self) -> tuple[str, ...]:
         return (*_ALSO_SECRET, *record.secret_names(self))
@@ -239,6 +242,8 @@ class LoggingMixin(BaseLoggingMixin):
             if logged in self._values:
                 return self._values[logged]
             logged = bodies.of_text(logged)
+        elif encode(logged) in self._masked_json:
+            return logged
         return self._masked(plain(logged))
 
 

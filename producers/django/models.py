@@ -11,6 +11,7 @@ class OutboxEvent(models.Model):  # type: ignore[misc]
     event_id = models.UUIDField(unique=True)
     value = models.BinaryField(help_text="The event's JSON, as it goes to Kafka; secrets are masked.")
     created_at = models.DateTimeField(auto_now_add=True)
+    tried_ms = models.BigIntegerField(null=True, help_text="Unix time in ms since when Kafka may have it.")
 
     class Meta:
         db_table = "krill_logger_outbox"

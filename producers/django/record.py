@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Collection
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from producers import kafka
@@ -69,6 +70,9 @@ def publish(
 
 def host(request: HttpRequest) -> str:
     """The Host header, also one that ALLOWED_HOSTS refuses."""
+    given = request.META.get("HTTP_HOST")
+    if given and not settings.USE_X_FORWARDED_HOST:
+        return str(given)
     try:
         return str(request.get_host())
     except Exception:

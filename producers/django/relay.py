@@ -13,7 +13,7 @@ import time
 import uuid
 
 import msgspec
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from django.db import DatabaseError, connections
 from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
 from django.db.models.functions import Now
@@ -78,6 +78,11 @@ def deliver(using: str, *, seconds: float = math.inf) -> int:
             continue
         try:
             while page := list(rows[:_BATCH]):
+                page = _without_known(using, page)
+                # What is marked may be in Kafka whatever happens next, so whoever comes then asks. From the mark to
+                # the last answer the lease is held.
+                _go_on(using, owner, until)
+                _mark(using, page)
                 sent += _send(using, owner, page, until)
         finally:
             RelayLease.objects.using(using).filter(owner=owner).update(owner="", until=Now())
@@ -95,6 +100,26 @@ def _hold(using: str, owner: str) -> bool:
         [RelayLease(pk=1, owner="", until=dt.datetime(2000, 1, 1, tzinfo=dt.UTC))], ignore_conflicts=True
     )
     return False
+
+
+def _without_known(using: str, page: list[OutboxEvent]) -> list[OutboxEvent]:
+    """Leave out, and delete, what a relay that did not come to its end has sent already."""
+    doubtful = {str(row.event_id).encode(): row for row in page if row.tried_ms is not None}
+    if not doubtful:
+        return page
+    since = min(row.tried_ms for row in doubtful.values())
+    try:
+        known = {doubtful[name].pk for name in kafka.present(AdminChange.TOPIC, since, doubtful)}
+    except KafkaException as error:
+        raise Undelivered(f"Kafka does not say what it has: {error.args[0].str()}.") from None
+    OutboxEvent.objects.using(using).filter(pk__in=known).delete()
+    return [row for row in page if row.pk not in known]
+
+
+def _mark(using: str, page: list[OutboxEvent]) -> None:
+    fresh = [row.pk for row in page if row.tried_ms is None]
+    # By the clock of the process that sends, as the messages' own times are.
+    OutboxEvent.objects.using(using).filter(pk__in=fresh).update(tried_ms=int(time.time() * 1000))
 
 
 def _send(using: str, owner: str, page: list[OutboxEvent], until: float) -> int:

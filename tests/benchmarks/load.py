@@ -27,7 +27,7 @@ class Sent:
     ids: set[str] = field(default_factory=set)
     #: Requests that were answered with 500 and above.
     failed: int = 0
-    #: Attempts that found no server; they were repeated.
+    #: Attempts that found no server.
     refused: int = 0
 
     def quantile(self, phase: str, share: float) -> float:
@@ -40,14 +40,22 @@ class Client(threading.Thread):
     """Sends the requests that `work` yields as (phase, path), each with an id of its own, on one connection.
 
     With `rate`, one begins every 1/rate seconds, however long the one before takes to be answered; the time counts from
-    when it should have begun.
+    when it should have begun. Without `repeat`, it ends at the first request that finds no server.
     """
 
     def __init__(
-        self, port: int, mark: str, work: Iterator[tuple[str, str]], sent: Sent, rate: float = 0, **headers: str
+        self,
+        port: int,
+        mark: str,
+        work: Iterator[tuple[str, str]],
+        sent: Sent,
+        rate: float = 0,
+        repeat: bool = True,
+        **headers: str,
     ) -> None:
         super().__init__(daemon=True)
         self.port, self.mark, self.work, self.sent, self.rate, self.headers = port, mark, work, sent, rate, headers
+        self.repeat = repeat
         self.connection: http.client.HTTPConnection | None = None
 
     def run(self) -> None:
@@ -58,12 +66,14 @@ class Client(threading.Thread):
                 time.sleep(max(0.0, begin - time.perf_counter()))
             name = f"{self.mark}-{uuid.uuid4().hex}"
             seconds = self._ask(path, name)
+            if seconds is None:
+                break
             self.sent.ids.add(name)
             self.sent.seconds.setdefault(phase, []).append(seconds)
         if self.connection is not None:
             self.connection.close()
 
-    def _ask(self, path: str, name: str) -> float:
+    def _ask(self, path: str, name: str) -> float | None:
         while True:
             started = time.perf_counter()
             try:
@@ -79,6 +89,8 @@ class Client(threading.Thread):
                     self.connection.close()
                 self.connection = None
                 self.sent.refused += 1
+                if not self.repeat:
+                    return None
                 time.sleep(0.05)
                 continue
             if answer.status >= 500:
@@ -126,9 +138,19 @@ def answers(port: int, path: str, seconds: float = 60, alive: Callable[[], bool]
             time.sleep(0.1)
 
 
-def goal(name: str, value: float, most: float) -> dict[str, object]:
-    """A goal that is met by values of at most `most`."""
-    return {"name": name, "value": round(value, 3), "goal": f"<= {most:g}", "met": value <= most}
+def goal(name: str, value: float, most: float, peer: float | None = None) -> dict[str, object]:
+    """A goal that is met by values of at most `most`; `peer` is the figure of whom it is compared with, if anyone."""
+    return _goal(name, value, f"<= {most:.6g}", value <= most, peer)
+
+
+def at_least(name: str, value: float, least: float, peer: float | None = None) -> dict[str, object]:
+    """A goal that is met by values of `least` and above."""
+    return _goal(name, value, f">= {least:.6g}", value >= least, peer)
+
+
+def _goal(name: str, value: float, wanted: str, met: bool, peer: float | None) -> dict[str, object]:
+    item: dict[str, object] = {"name": name, "value": round(value, 3), "goal": wanted, "met": met}
+    return item if peer is None else item | {"peer": round(peer, 3)}
 
 
 def report(goals: list[dict[str, object]], **more: object) -> int:

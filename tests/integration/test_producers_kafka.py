@@ -142,6 +142,25 @@ relay.deliver('default')
     assert len(arrived()) == 1
 
 
+def test_a_relay_that_was_killed_before_it_forgot_what_it_sent_sends_nothing_twice(project, arrived):
+    code = """
+import os
+from django.db.models.query import QuerySet
+from producers.django import relay
+relay.wake = lambda using: None
+Cpe.objects.create(cpename='MARK-1')
+Cpe.objects.create(cpename='MARK-2')
+QuerySet.delete = lambda self: os._exit(9)
+relay.deliver('default')
+"""
+    assert project.python(code).returncode == 9
+    assert len(arrived()) == project.left() == 2
+    project.python("from producers.django import relay\nrelay.wake = print\nCpe.objects.create(cpename='MARK-3')")
+    assert project.manage("krill_logger_relay", "--once").stdout == "1 events sent.\n"
+    assert project.left() == 0
+    assert len(arrived()) == 3
+
+
 def test_a_rollback_sends_nothing(project, arrived):
     code = """
 from django.db import transaction

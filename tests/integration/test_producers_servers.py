@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from deploy.topics import create_topics
 from schemas.settings import Settings
 from tests.benchmarks import preload
 
 
-def test_every_request_to_a_server_that_forks_arrives_once(kafka, tmp_path):
+@pytest.mark.parametrize("server", preload.SERVERS)
+def test_every_answered_request_to_a_server_that_forks_arrives_once(kafka, tmp_path, server):
     create_topics(Settings(kafka_bootstrap=kafka))
-    result = preload.run(kafka, tmp_path, 2000, "gunicorn")
-    del result["seconds"]
-    assert result == {"answered": 2000, "failed": 0, "missing": 0, "twice": 0}, (tmp_path / "server.log").read_text()
+    result = preload.run(kafka, tmp_path, 2000, server)
+    log = (tmp_path / "server.log").read_text()
+    assert result["answered"] >= 2000, log
+    assert {name: result[name] for name in ("failed", "missing", "twice")} == dict.fromkeys(
+        ("failed", "missing", "twice"), 0
+    ), log

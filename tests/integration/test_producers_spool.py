@@ -198,11 +198,11 @@ def test_a_spool_that_is_full_drops_and_counts(broker, publisher, tmp_path):
     first.tell("publish", mark, 2000, 1000)
     first.tell("wait", "dropped_spool_full", 1)
     time.sleep(0.5)
-    dropped = first.tell("counters")["dropped_spool_full"]
     assert spool.used(tmp_path / "spool") < MEGABYTE // 2
     os.kill(broker.process.pid, signal.SIGCONT)
-    first.tell("wait", "delivered", 2000 - dropped)
     until_sent(tmp_path / "spool")
+    dropped = first.tell("counters")["dropped_spool_full"]
+    first.tell("wait", "delivered", 2000 - dropped)
     first.end()
     found = arrived(broker, mark)
     assert set(found.values()) == {1}

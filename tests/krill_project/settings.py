@@ -54,8 +54,17 @@ TEMPLATES = [
     }
 ]
 
+POSTGRES_PORT = os.environ.get("KRILL_PROJECT_POSTGRES_PORT")
 DATABASES = {
     alias: {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": f"krill_{alias}",
+        "USER": "krill",
+        "HOST": "127.0.0.1",
+        "PORT": POSTGRES_PORT,
+    }
+    if POSTGRES_PORT
+    else {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": FOLDER / f"{alias}.sqlite3",
         "OPTIONS": {"timeout": 20},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import time
 
 import pytest
@@ -75,3 +77,40 @@ def test_a_failed_delivery_is_reported():
     assert kafka.counters()["delivery_failed"] == 2
     assert len(reports) == 1
     assert reports[0] is not None
+
+
+def test_threads_that_do_not_run_are_warned_about(monkeypatch, caplog):
+    """As below a uWSGI without threads; here the thread ends at once."""
+    monkeypatch.setattr(kafka._Sender, "_serve", lambda self: None)
+    monkeypatch.setattr(kafka, "STALLED_SECONDS", 0.1)
+    kafka.configure(**NOWHERE)
+    kafka.publish(b"{}", "t", "k", HEADERS)
+    assert "threads_stalled" not in kafka.counters()
+    time.sleep(0.2)
+    with caplog.at_level(logging.WARNING, "producers"):
+        assert kafka.publish(b"{}", "t", "k", HEADERS)
+    assert "enable-threads" in caplog.text
+
+
+def test_two_threads_that_come_first_in_a_child_share_one_producer():
+    """uWSGI forks past Python, so that nothing is reset before the first events, which may come at once."""
+    code = """
+import os, sys, threading, time
+sys.setswitchinterval(1e-6)
+from producers import forking, kafka
+kafka.configure(**{"bootstrap.servers": "127.0.0.1:1"})
+kafka.publish(b"{}", "t", "k", [])
+made = []
+make = kafka._Sender.__init__
+kafka._Sender.__init__ = lambda self: (made.append(self), make(self))[1]
+slow = forking._resets[-1]
+forking._resets[-1] = lambda: (time.sleep(0.05), slow())
+forking._pid = -1
+threads = [threading.Thread(target=kafka.publish, args=(b"{}", "t", "k", [])) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert made == [kafka._sender], made
+assert len(kafka._sender.pending) == 8
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

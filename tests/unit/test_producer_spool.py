@@ -62,7 +62,6 @@ class Broker:
 @pytest.fixture
 def resend(tmp_path, monkeypatch):
     """Sends all that lies in the folder to a broker, and returns the broker."""
-    monkeypatch.setattr("producers.resending._SETTLE_SECONDS", 0)
     monkeypatch.setattr(counting, "_counters", {})
 
     def run(broker: Broker) -> Broker:

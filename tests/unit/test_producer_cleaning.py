@@ -1,0 +1,37 @@
+"""`clean` leaves out the walk where it may, and only there: what it gives is what `mask` gives."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.django.cleaning import clean
+from schemas.masking import SUBSTITUTE, mask
+
+WORDS = st.sampled_from(
+    ["name", "serial", "ssid", "wifi_password", "pássword", "ＰＩＮ", "contraseña", "apiKey", "pin", "api", "año", "x"]
+)
+TEXTS = WORDS | st.text(max_size=10) | st.builds("{}={}&x=1".format, WORDS, WORDS)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(VALUES, st.sampled_from([(), ("api",), ("API", "x"), ("año",)]))
+def test_it_masks_what_mask_does(value, extra):
+    assert repr(clean(value, extra)) == repr(mask(value, extra=extra)[0])
+
+
+@pytest.mark.parametrize("name", ["wifi_password", "pássword", "contraseña", "a\u0301pi\u0301Kéy"])
+def test_secrets_in_any_spelling(name):
+    assert clean({"deep": [{name: "hunter2"}]}) == {"deep": [{name: SUBSTITUTE}]}
+
+
+def test_what_holds_none_is_not_copied():
+    value = {"id": 1, "city": "Málaga", "tags": ["a", "b"]}
+    assert clean(value) is value
+    assert clean(value, ("signature",)) is value
+    assert clean(value, ("city",)) == {**value, "city": SUBSTITUTE}
