@@ -55,7 +55,8 @@ def command_page() -> str:
     sections: list[str] = []
 
     def describe(command: click.Command, name: str, parent: click.Context | None) -> None:
-        context = click.Context(command, info_name=name, parent=parent, terminal_width=100, max_content_width=100)
+        how = command.context_settings | {"terminal_width": 100, "max_content_width": 100}
+        context = click.Context(command, info_name=name, parent=parent, **how)
         level = "##" if parent is None or parent.parent is None else "###"
         sections.append(f"{level} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n")
         if isinstance(command, click.Group):

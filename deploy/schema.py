@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 
+from deploy import reach
 from deploy.embedded.errors import StartError
 from deploy.topics import create_topics
 from schemas import migrations
@@ -23,11 +25,14 @@ def apply(settings: Settings) -> str:
     Raises:
         StartError: Kafka or ClickHouse cannot be reached, or refuses.
     """
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # what fails is raised
     made = []
     try:
+        reach.visible_topics(settings)
         made += create_topics(settings)
     except KafkaException as error:
-        raise StartError(f"Kafka at {settings.bootstrap} cannot be used: {error.args[0].str()}.") from error
+        asked = "make the topics or read their settings"
+        raise StartError(reach.sentence(error.args[0], settings, asked)) from error
     try:
         client = clickhouse_connect.get_client(dsn=settings.clickhouse, autogenerate_session_id=False)
         try:

@@ -12,6 +12,8 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from deploy import reach
+from deploy.embedded.errors import StartError
 from deploy.schema import reason
 from schemas.settings import Settings
 from schemas.topics import ADMIN_CHANGES, API_REQUESTS
@@ -54,20 +56,22 @@ def status(settings: Settings) -> dict[str, Any]:
 
 def _kafka(settings: Settings) -> dict[str, Any]:
     try:
+        known = reach.visible_topics(settings, TIMEOUT)
         consumer = Consumer({**settings.kafka(group_id=settings.group), "log_level": 0})
+    except StartError as error:
+        return {"ok": False, "error": str(error)}
     except KafkaException as error:
         return {"ok": False, "error": error.args[0].str()}
     try:
-        known = consumer.list_topics(timeout=TIMEOUT).topics
         if missing := [name for name in TOPICS if name not in known]:
             return {"ok": False, "error": f"there is no topic {missing[0]}: run krill-logger migrate"}
-        parts = [TopicPartition(name, number) for name in TOPICS for number in known[name].partitions]
+        parts = [TopicPartition(name, number) for name in TOPICS for number in known[name]]
         lag = dict.fromkeys(TOPICS, 0)
         for part in consumer.committed(parts, timeout=TIMEOUT):
             begin, end = consumer.get_watermark_offsets(part, timeout=TIMEOUT)
             lag[part.topic] += end - max(part.offset, begin)
     except KafkaException as error:
-        return {"ok": False, "error": error.args[0].str()}
+        return {"ok": False, "error": reach.sentence(error.args[0], settings)}
     finally:
         consumer.close()
     return {"ok": True, "lag": lag}
@@ -124,7 +128,9 @@ def _worker(client: Any, database: dict[str, str]) -> dict[str, Any]:
     names = [row[0] for row in live]
     if trouble or paused or flooded:
         stopped = "a flood of dead letters stopped a topic: see krill-logger dead-letters list"
-        return {"ok": False, "error": trouble or (stopped if flooded else "paused"), "workers": names}
+        # What Kafka said last passes; a topic that is stopped waits for somebody.
+        said = [stopped if flooded else "", trouble or ("paused" if paused and not flooded else "")]
+        return {"ok": False, "error": "; ".join(filter(None, said)), "workers": names}
     return {"ok": True, "workers": names}
 
 

@@ -16,7 +16,12 @@ from zoneinfo import ZoneInfo
 PREFIX = "KRILL_LOGGER_"
 
 #: `KRILL_LOGGER_KAFKA_` + one of these + anything is a librdkafka property: `…_SASL_USERNAME` is `sasl.username`.
-KAFKA_SECURITY_PREFIXES = ("SECURITY_", "SASL_", "SSL_", "ENABLE_SSL_")
+KAFKA_SECURITY_PREFIXES = ("SECURITY_", "SASL_", "SSL_", "ENABLE_SSL_", "ENABLE_SASL_", "HTTPS_")
+
+
+def kafka_variable(name: str) -> str:
+    """The environment variable of a librdkafka property such as `sasl.username`."""
+    return f"{PREFIX}KAFKA_{name.upper().replace('.', '_')}"
 
 
 class SettingsError(ValueError):
@@ -131,10 +136,14 @@ class Settings:
     language: str = _setting("es", _language, "es or en", "language of a user who has not chosen one")
     timezone: str = _setting("Europe/Madrid", _zone, "an IANA time zone", "time zone of a user who has not chosen one")
     query_seconds: int = _setting(20, _positive, "seconds", "longest a query of the dashboard may run")
+    user_queries: int = _setting(
+        6, _positive, "a number", "queries of the dashboard that a user may run at the same time; as many again wait"
+    )
+    export_rows: int = _setting(20_000_000, _positive, "a number", "most rows of an exported file")
     group: str = _setting("krill-logger", str, "a name", "Kafka consumer group of the workers")
     partitions: int = _setting(4, _positive, "a number", "partitions of a topic that is made here")
     replication: int = _setting(1, _positive, "a number", "replicas of a topic that is made here")
-    batch_rows: int = _setting(50_000, _positive, "a number", "most messages in one insert")
+    batch_rows: int = _setting(25_000, _positive, "a number", "most messages in one insert")
     batch_seconds: float = _setting(0.2, _seconds, "seconds", "longest a message waits for its batch to fill")
     flood_window: int = _setting(
         2_000, _positive, "a number", "last messages of a topic that are looked at for a flood"

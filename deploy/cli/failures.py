@@ -18,13 +18,14 @@ def in_one_sentence(settings: Settings) -> Iterator[None]:
 
     from consumers.ranges import NotSettled
     from consumers.rollups import RollupDiffers
+    from deploy import reach
     from deploy.schema import reason
 
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     try:
         yield
     except KafkaException as error:
-        raise StartError(f"Kafka at {settings.bootstrap} cannot be used: {error.args[0].str()}.") from error
+        raise StartError(reach.sentence(error.args[0], settings)) from error
     except (NotSettled, RollupDiffers) as error:
         raise StartError(f"{error}; the command may be repeated.") from error
     except (ClickHouseError, OSError) as error:

