@@ -1,0 +1,169 @@
+"""Each view of the dashboard reads what was made for it: an index, a projection, the table's order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import clickhouse_connect
+import pytest
+from werkzeug.datastructures import MultiDict
+
+from dashboard import history, trends
+from dashboard.clickhouse import ClickHouse
+from dashboard.columns import API_REQUESTS
+from dashboard.filters import Query, parse
+from dashboard.store import Store
+from schemas.migrations import apply
+from schemas.settings import Settings
+
+UTC = ZoneInfo("UTC")
+MONTH = {"from": "2026-03-01", "to": "2026-04-01"}
+ROWS = 200_000
+FACETS = ("user", "method", "status", "route", "view", "host", "object_type", "action")
+
+
+class Explained(ClickHouse):
+    """A connection that also keeps the plan of each query."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.plans: list[str] = []
+
+    def _query(self, sql: str, parameters: Mapping[str, Any] | None, limits: Mapping[str, float]) -> Any:
+        plan = super()._query(f"EXPLAIN indexes = 1, projections = 1 {sql}", parameters, limits)
+        self.plans.append("\n".join(row[0].decode() for row in plan))
+        return super()._query(sql, parameters, limits)
+
+
+@pytest.fixture(scope="module")
+def settings(clickhouse: str) -> Iterator[Settings]:
+    """A database with requests spread over half a year."""
+    name = "explained"
+    client = clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False)
+    client.command(f"DROP DATABASE IF EXISTS {name} SYNC")
+    apply(client, name)
+    client.command(
+        "INSERT INTO api_requests (event_id, requested_at, user, route, method, status_code, object_type, object_id, "
+        "path, request_id, response_ms, data, kafka_offset) SELECT generateUUIDv4(number), "
+        f"toDateTime64('2026-01-01', 3, 'UTC') + toIntervalSecond(intDiv(number * 15500000, {ROWS})), "
+        "'crm-' || toString(number % 50), '/api/v2/isp/cpes/{id}/', ['GET', 'PATCH'][number % 2 + 1], "
+        "[200, 404, 500][number % 3 + 1], 'cpe', toString(number), '/api/v2/isp/cpes/' || toString(number) || '/', "
+        "'r' || toString(number), number % 900, "
+        "'{\"name\": \"pim' || leftPad(toString(number), 6, '0') || '\"}', number "
+        f"FROM numbers({ROWS})",
+        settings={"async_insert": 0},
+    )
+    client.command(
+        "INSERT INTO admin_changes (event_id, changed_at, action, object_type, object_id, kafka_offset) SELECT "
+        "generateUUIDv4(number), toDateTime64('2026-01-01', 3, 'UTC') + toIntervalMinute(number), 'change', 'cpe', "
+        "toString(number), number FROM numbers(100000)",
+        settings={"async_insert": 0},
+    )
+    yield Settings(clickhouse_url=clickhouse, clickhouse_database=name)
+    client.command(f"DROP DATABASE {name} SYNC")
+    client.close()
+
+
+def plans(settings: Settings, ask: Callable[[Store], Any]) -> list[str]:
+    """The plans of all queries of a view."""
+    store, connection = Store(settings), Explained(settings)
+    store._clickhouse = connection
+    ask(store)
+    return connection.plans
+
+
+def query(**args: str) -> Query:
+    return parse(MultiDict({name.rstrip("_"): value for name, value in args.items()}), API_REQUESTS, UTC)
+
+
+def granules(plan: str, index: str) -> tuple[int, int]:
+    """How many granules are left behind an index, and how many there were before any."""
+    found = re.findall(r"Granules: (\d+)/(\d+)", plan)
+    behind = re.search(rf"(?:Name: )?{index}\b.*?Granules: (\d+)/", plan, re.DOTALL)
+    assert behind, plan
+    return int(behind[1]), max(int(before) for _, before in found)
+
+
+def trend(**args: str) -> Callable[[Store], Any]:
+    return lambda store: store.trends(trends.parse(MultiDict(MONTH | args), UTC))
+
+
+@pytest.mark.parametrize(
+    ("ask", "projections"),
+    [
+        (lambda store: store.count(query(**MONTH), 5), {"per_hour"}),
+        (lambda store: store.count(query(user="crm-1", **MONTH), 5), {"per_hour_by_user"}),
+        (lambda store: store.count(query(status_code=">=500"), 5), {"per_hour_by_status"}),
+        (lambda store: store.count(query(route="/api/*"), 5), {"per_hour_by_route"}),
+        (lambda store: store.histogram(query(**MONTH)), {"per_hour_by_status"}),
+        (
+            lambda store: store.facets(query(**MONTH)),
+            {f"per_hour_by_{name}" for name in FACETS},
+        ),
+        (trend(interval="hour"), {"per_hour"}),
+        (trend(interval="day", by="host"), {"per_hour_by_host"}),
+        (trend(interval="day", by="user"), set()),
+        (trend(interval="day", by="route", method="GET"), set()),
+        (trend(interval="day", status_code=">=400"), {"per_hour_by_status"}),
+    ],
+)  # fmt: skip
+def test_long_ranges_are_read_from_projections(
+    settings: Settings, ask: Callable[[Store], Any], projections: set[str]
+) -> None:
+    found = {name for plan in plans(settings, ask) for name in re.findall(r"\((per_hour\w*)\)", plan)}
+    assert found >= projections, plans(settings, ask)
+    assert bool(found) == bool(projections)
+
+
+def test_minutes_come_from_the_rollup(settings: Settings) -> None:
+    ask = trend(interval="minute", to="2026-03-02")
+    assert "api_requests_per_minute" in plans(settings, ask)[0]
+
+
+def test_a_deep_page_reads_the_hours_that_it_lies_in(settings: Settings) -> None:
+    found = plans(settings, lambda store: store.page(query(page="1500")))
+    page = next(plan for plan in found if "Limit" in plan)
+    left, before = granules(page, "PrimaryKey")
+    assert left <= 2 < before
+
+
+def test_a_page_of_a_users_requests_reads_their_hours(settings: Settings) -> None:
+    found = plans(settings, lambda store: store.page(query(user="crm-7", page="2")))
+    page = next(plan for plan in found if "Limit" in plan)
+    left, before = granules(page, "PrimaryKey")
+    assert left < before
+
+
+@pytest.mark.parametrize(
+    ("args", "index"),
+    [
+        ({"q": "pim012345"}, "words"),
+        ({"q": 'name": "pim012345'}, "words"),
+        ({"q": "zzzzzz"}, "words"),
+        ({"path": "/api/v2/isp/cpes/777/"}, "words"),
+        ({"path": "/api/v2/isp/cpes/777/*"}, "words"),
+        ({"object_id": "777"}, "object_id_index"),
+        ({"request_id": "r777"}, "request_id_index"),
+        ({"event_id": "00000000-0000-4000-8000-000000000000"}, "event_id_index"),
+        ({"kafka_offset": "777"}, "kafka_offset_index"),
+    ],
+)
+def test_a_rare_value_is_found_by_its_index(settings: Settings, args: dict[str, str], index: str) -> None:
+    [plan] = plans(settings, lambda store: store.count(query(**args), 5))
+    left, before = granules(plan, index)
+    assert left <= before / 4
+
+
+def test_a_row_and_its_object(settings: Settings) -> None:
+    [plan] = plans(settings, lambda store: store.row(API_REQUESTS, "00000000-0000-4000-8000-000000000000"))
+    left, before = granules(plan, "event_id_index")
+    assert left < before / 4
+    asked = history.parse(MultiDict(), "cpe", "777", UTC)
+    found = plans(settings, lambda store: store.history(asked))
+    for table in ("api_requests", "admin_changes"):
+        plan = next(plan for plan in found if f".{table})" in plan)
+        left, before = granules(plan, "object_id_index")
+        assert left < before
