@@ -17,18 +17,22 @@ def create_app(settings: Settings) -> Flask:
         AccountError: the file of the accounts cannot be used.
     """
     # Imported here, so that the data side can be used without the web framework's extensions.
-    from dashboard import api, assets, health, i18n, security, sentences, values, views
+    from dashboard import api, assets, changed, health, i18n, security, sentences, tracebacks, values, views
     from dashboard.accounts import Accounts
+    from dashboard.saved import SavedViews
     from dashboard.state import EXTENSION, State
     from dashboard.store import Store
 
     app = Flask(__name__, static_folder=None)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.extensions[EXTENSION] = State(settings, Store(settings), Accounts(settings.data / "dashboard.sqlite3"))
+    accounts = Accounts(settings.data / "dashboard.sqlite3")
+    app.extensions[EXTENSION] = State(settings, Store(settings, security.asker), accounts, SavedViews(accounts))
     assets.init_app(app)
     security.init_app(app, settings)
     i18n.init_app(app)
     values.init_app(app)
+    changed.init_app(app)
+    tracebacks.init_app(app)
     sentences.init_app(app)
     views.init_app(app)
     security.limit_logins(app, "auth.login", "account.change_password")

@@ -19,11 +19,14 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
+from dashboard.looks import DENSITIES, TIMES
+
 PASSWORD_LENGTH = 8
 LONGEST_PASSWORD = 1024
 TOKEN_PREFIX = "krl_"  # noqa: S105 - what a token starts with, so that a leaked one is recognised
 LANGUAGES = ("es", "en")
 THEMES = ("auto", "light", "dark")
+CHOICES = {"language": LANGUAGES, "theme": THEMES, "density": DENSITIES, "times": TIMES}
 
 _NAME = re.compile(r"[\w.@+-]{1,100}")
 _HASHER = PasswordHasher()
@@ -50,6 +53,8 @@ CREATE TABLE IF NOT EXISTS tokens (
     last_used_at TEXT
 ) STRICT;
 """
+# Columns of `users` that older files have not got.
+_ADDED = {"density": "TEXT NOT NULL DEFAULT 'comfortable'", "times": "TEXT NOT NULL DEFAULT 'absolute'"}
 
 
 class AccountError(ValueError):
@@ -91,6 +96,8 @@ class Preferences:
     language: str | None = None
     timezone: str | None = None
     theme: str = "auto"
+    density: str = "comfortable"
+    times: str = "absolute"
 
 
 class Accounts:
@@ -108,9 +115,16 @@ class Accounts:
             path.chmod(0o600)
         except OSError as error:
             raise AccountError("%(path)s: cannot be opened (%(error)s).", path=path, error=error.strerror) from error
-        with self._connect() as db:
+        with self.connect() as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.executescript(_SCHEMA)
+        with self.connect() as db:
+            # Another process may be at it, too.
+            db.execute("BEGIN IMMEDIATE")
+            present = {row["name"] for row in db.execute("PRAGMA table_info(users)")}
+            for name, definition in _ADDED.items():
+                if name not in present:
+                    db.execute(f"ALTER TABLE users ADD COLUMN {name} {definition}")
 
     def create_user(self, name: str, password: str) -> None:
         """Add a user.
@@ -129,7 +143,7 @@ class Accounts:
             AccountError: no such user, or the password is too weak.
         """
         _check_password(name, password)
-        with self._connect() as db:
+        with self.connect() as db:
             changed = db.execute(
                 "UPDATE users SET password = ?, stamp = ? WHERE name = ?",
                 (_HASHER.hash(password), secrets.token_hex(8), name),
@@ -142,18 +156,18 @@ class Accounts:
         Raises:
             AccountError: no such user.
         """
-        with self._connect() as db:
+        with self.connect() as db:
             _require_user(db.execute("DELETE FROM users WHERE name = ?", (name,)), name)
             db.execute("DELETE FROM tokens WHERE owner = ?", (name,))
 
     def users(self) -> list[User]:
         """All users by name."""
-        with self._connect() as db:
+        with self.connect() as db:
             return [_user(row) for row in db.execute("SELECT * FROM users ORDER BY name")]
 
     def user(self, name: str) -> User | None:
         """One user, or None."""
-        with self._connect() as db:
+        with self.connect() as db:
             row = db.execute("SELECT * FROM users WHERE name = ?", (name,)).fetchone()
         return _user(row) if row else None
 
@@ -174,7 +188,7 @@ class Accounts:
 
     def check_password(self, name: str, password: str) -> User | None:
         """The user if name and password are right. Takes as long for an unknown name as for a wrong password."""
-        with self._connect() as db:
+        with self.connect() as db:
             row = db.execute("SELECT * FROM users WHERE name = ?", (name,)).fetchone()
         known = row["password"] if row else _NOBODY
         try:
@@ -183,7 +197,7 @@ class Accounts:
             return None
         if row is None:
             return None
-        with self._connect() as db:
+        with self.connect() as db:
             db.execute("UPDATE users SET last_login_at = ? WHERE name = ?", (_now(), name))
             if _HASHER.check_needs_rehash(known):
                 db.execute(
@@ -194,25 +208,36 @@ class Accounts:
 
     def preferences(self, name: str) -> Preferences:
         """What the user chose; the defaults for a user who does not exist."""
-        with self._connect() as db:
-            row = db.execute("SELECT language, timezone, theme FROM users WHERE name = ?", (name,)).fetchone()
+        with self.connect() as db:
+            row = db.execute(
+                "SELECT language, timezone, theme, density, times FROM users WHERE name = ?", (name,)
+            ).fetchone()
         return Preferences(*row) if row else Preferences()
 
     def set_preferences(
-        self, name: str, *, language: str | None = None, timezone: str | None = None, theme: str | None = None
+        self,
+        name: str,
+        *,
+        language: str | None = None,
+        timezone: str | None = None,
+        theme: str | None = None,
+        density: str | None = None,
+        times: str | None = None,
     ) -> None:
         """Keep what is given and leave the rest. `timezone` is an IANA name that the caller has checked.
 
         Raises:
-            AccountError: no such user, language or theme.
+            AccountError: no such user, or a choice that there is not.
         """
-        if language not in (None, *LANGUAGES) or theme not in (None, *THEMES):
-            raise AccountError("There is no such language or theme.")
-        with self._connect() as db:
+        given = {"language": language, "theme": theme, "density": density, "times": times}
+        if any(value not in (None, *CHOICES[what]) for what, value in given.items()):
+            raise AccountError("There is no such language, theme, density or style of times.")
+        with self.connect() as db:
             changed = db.execute(
                 "UPDATE users SET language = coalesce(?, language), timezone = coalesce(?, timezone),"
-                " theme = coalesce(?, theme) WHERE name = ?",
-                (language, timezone, theme, name),
+                " theme = coalesce(?, theme), density = coalesce(?, density), times = coalesce(?, times)"
+                " WHERE name = ?",
+                (language, timezone, theme, density, times, name),
             )
             _require_user(changed, name)
 
@@ -225,7 +250,7 @@ class Accounts:
         _check_name(name)
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         try:
-            with self._connect() as db:
+            with self.connect() as db:
                 db.execute(
                     "INSERT INTO tokens (name, hash, owner, created_at) VALUES (?, ?, ?, ?)",
                     (name, _hash(token), owner, _now()),
@@ -236,7 +261,7 @@ class Accounts:
 
     def tokens(self) -> list[Token]:
         """All tokens by name."""
-        with self._connect() as db:
+        with self.connect() as db:
             return [
                 Token(row["name"], row["owner"], _time(row["created_at"]), _optional_time(row["last_used_at"]))
                 for row in db.execute("SELECT * FROM tokens ORDER BY name")
@@ -248,13 +273,13 @@ class Accounts:
         Raises:
             AccountError: no such token.
         """
-        with self._connect() as db:
+        with self.connect() as db:
             if db.execute("DELETE FROM tokens WHERE name = ?", (name,)).rowcount == 0:
                 raise AccountError("There is no token named %(name)s.", name=name)
 
     def check_token(self, token: str) -> str | None:
         """The name of the token, or None if there is none such. Notes the use, to the minute."""
-        with self._connect() as db:
+        with self.connect() as db:
             row = db.execute("SELECT name, last_used_at FROM tokens WHERE hash = ?", (_hash(token),)).fetchone()
             if row is None:
                 return None
@@ -265,7 +290,7 @@ class Accounts:
 
     def _insert_user(self, name: str, password: str) -> None:
         try:
-            with self._connect() as db:
+            with self.connect() as db:
                 db.execute(
                     "INSERT INTO users (name, password, stamp, created_at) VALUES (?, ?, ?, ?)",
                     (name, _HASHER.hash(password), secrets.token_hex(8), _now()),
@@ -274,10 +299,11 @@ class Accounts:
             raise AccountError("There already is a user named %(name)s.", name=name) from error
 
     @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
+    def connect(self) -> Iterator[sqlite3.Connection]:
         """A connection whose work is committed at the end, or rolled back if something is raised."""
         connection = sqlite3.connect(self.path, timeout=10)
         connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
         try:
             with connection:
                 yield connection

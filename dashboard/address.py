@@ -12,14 +12,22 @@ _OF_ONE_RESULT = frozenset({"page", "open"})
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A path and its query parameters in order. `str()` is the URL to link to."""
+    """A path and its query parameters in order. `str()` is the URL to link to.
+
+    `plain` stands in for no parameters where the path alone leads to something else.
+    """
 
     path: str
     pairs: tuple[tuple[str, str], ...] = ()
+    plain: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        query = urlencode(self.pairs, safe="/:*,", errors="replace")
-        return f"{self.path}?{query}" if query else self.path
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def query(self) -> str:
+        """The URL's query string."""
+        return urlencode(self.pairs or self.plain, safe="/:*,", errors="replace")
 
     def values(self, name: str) -> list[str]:
         """The values of a parameter."""
@@ -44,6 +52,10 @@ class Address:
     def dropping(self, *names: str) -> Address:
         """Without these parameters, and nothing else touched."""
         return replace(self, pairs=tuple(pair for pair in self.pairs if pair[0] not in names))
+
+    def only(self, *names: str) -> Address:
+        """With these parameters and no others."""
+        return replace(self, pairs=tuple(pair for pair in self.pairs if pair[0] in names))
 
     def at(self, path: str) -> Address:
         """The same parameters on another path."""

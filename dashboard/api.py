@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from flask_login import current_user
 
-from dashboard import history, i18n, openapi, rows, trends
+from dashboard import history, i18n, integrations, openapi, rankings, rows, trends
 from dashboard.clickhouse import ResultTooLarge, StoreError
 from dashboard.columns import REPORTS, Report
 from dashboard.filters import KINDS, N_, FilterError, FilterErrors, decode, parse
@@ -37,6 +38,7 @@ def authenticate() -> Response | None:
     if scheme.lower() == "bearer":
         name = state().accounts.check_token(token.strip())
         if name is not None:
+            g.token = name
             return None
         challenge = 'Bearer realm="krill-logger", error="invalid_token"'
     else:
@@ -106,6 +108,42 @@ def show_trends() -> Response:
     )
 
 
+@blueprint.get("/integrations")
+def show_integrations() -> Response:
+    """A page of the users of the API, with the numbers of a period."""
+    query = rankings.parse(decode(request.query_string), i18n.zone(), rankings.TABLES["users"])
+    start = time.perf_counter()
+    found = state().store.ranking(query)
+    return _json(
+        {
+            "total": found.total,
+            "items": [{name: value for name, value in item.items() if name != "spark"} for item in found.items],
+            "page": query.page,
+            "per_page": query.per_page,
+            "from": query.trend.since,
+            "to": query.trend.until,
+            "seconds": round(time.perf_counter() - start, 6),
+        }
+    )
+
+
+@blueprint.get("/integrations/<path:user>", merge_slashes=False)
+def show_integration(user: str) -> Response:
+    """Failures, runs and addresses of a user of the API in a period."""
+    query = integrations.parse(decode(request.query_string), integrations.user_of(user), i18n.zone())
+    start = time.perf_counter()
+    found = state().store.integration(query)
+    return _json(
+        {
+            "user": query.user,
+            "from": query.since,
+            "to": query.until,
+            **{field.name: getattr(found, field.name) for field in fields(found)},
+            "seconds": round(time.perf_counter() - start, 6),
+        }
+    )
+
+
 @blueprint.get("/objects/<object_type>/<path:object_id>/history", merge_slashes=False)
 def show_history(object_type: str, object_id: str) -> Response:
     """A page of the history of an object."""
@@ -152,7 +190,7 @@ def _no_parameters() -> None:
 
 
 def _told(error: FilterError) -> Mapping[str, str]:
-    return {"parameter": error.parameter, "value": error.value, "expected": error.expected}
+    return {"parameter": error.parameter, "value": error.value, "expected": error.expected + error.listed}
 
 
 def _json(content: Any, status: int = 200) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,10 @@ from dashboard import i18n
 
 WIDTH, HEIGHT = 1000, 100
 TICKS = 4
-#: More intervals than this have a line but nothing to point at.
+#: More intervals than this have a line but nothing to point at, or can be pointed at but lead nowhere.
 MOST_HITS = 1500
+MOST_LINKS = 300
+SPARK_WIDTH, SPARK_HEIGHT = 100, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,18 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line's name, its values per interval (None: no line there), and the SVG path made of them."""
+    """A line's name, its values per interval (None: no line there), and the SVG path made of them.
+
+    Args:
+        look: its classes, such as `s0` or, for the period compared with, `s0 before`; by its place if empty.
+        absent: what is said of an interval without a value; nothing if empty.
+    """
 
     name: str
     values: Sequence[float | None]
     path: str = ""
+    look: str = ""
+    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +55,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """The part of the plot that belongs to an interval, and what to say about it."""
+    """The part of the plot that belongs to an interval, what to say about it, and where it leads, if anywhere."""
 
     x: float
     width: float
     text: str
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +79,13 @@ def lines(
     series: Sequence[Series],
     label: Callable[[datetime], str],
     number: Callable[[float], str],
+    links: Sequence[str] = (),
 ) -> Chart:
-    """One line per series over the intervals that begin at `starts`."""
+    """One line per series over the intervals that begin at `starts`; `links` lead to what is behind each interval."""
     top, y_ticks = scale([value for line in series for value in line.values if value is not None])
-    drawn = [Series(line.name, line.values, _path(line.values, top)) for line in series]
-    texts = [
-        "\n".join(
-            [label(start)]
-            + [f"{line.name}: {number(value)}" for line in series if (value := line.values[place]) is not None]
-        )
-        for place, start in enumerate(starts)
-    ]
-    return Chart(drawn, [], _hits(texts), x_ticks(starts, label), y_ticks)
+    drawn = _drawn(series, top)
+    texts = ["\n".join([label(start), *_said(series, place, number)]) for place, start in enumerate(starts)]
+    return Chart(drawn, [], _hits(texts, links), x_ticks(starts, label), y_ticks)
 
 
 def stacked(
@@ -89,9 +94,12 @@ def stacked(
     errors: Series,
     label: Callable[[datetime], str],
     number: Callable[[float], str],
+    links: Sequence[str] = (),
+    before: Sequence[Series] = (),
 ) -> Chart:
-    """A bar per interval as high as `counts`, of which the lower part is `errors`."""
-    top, y_ticks = scale([value or 0 for value in counts.values])
+    """A bar per interval as high as `counts`, of which the lower part is `errors`, and a line for each of `before`."""
+    beside = [value for line in before for value in line.values if value is not None]
+    top, y_ticks = scale([value or 0 for value in counts.values] + beside)
     step = WIDTH / max(1, len(starts))
     width = step * (0.78 if len(starts) < 200 else 1)
     bars = []
@@ -102,10 +110,22 @@ def stacked(
                 height = round(value / top * HEIGHT, 3)
                 bars.append(Bar(x, round(HEIGHT - height, 3), round(width, 2), height, kind))
     texts = [
-        f"{label(start)}\n{counts.name}: {number(count or 0)}\n{errors.name}: {number(error or 0)}"
-        for start, count, error in zip(starts, counts.values, errors.values, strict=True)
+        "\n".join(
+            [
+                label(start),
+                f"{counts.name}: {number(counts.values[place] or 0)}",
+                f"{errors.name}: {number(errors.values[place] or 0)}",
+                *_said(before, place, number),
+            ]
+        )
+        for place, start in enumerate(starts)
     ]
-    return Chart([], bars, _hits(texts), x_ticks(starts, label), y_ticks)
+    return Chart(_drawn(before, top), bars, _hits(texts, links), x_ticks(starts, label), y_ticks)
+
+
+def sparkline(values: Sequence[float], top: float) -> str:
+    """The path of a small line in a plot of 100 by 24 whose upper edge is `top`."""
+    return _path(values, top or 1, SPARK_WIDTH, SPARK_HEIGHT)
 
 
 def x_ticks(starts: Sequence[datetime], label: Callable[[datetime], str]) -> list[Tick]:
@@ -128,26 +148,45 @@ def scale(values: Sequence[float]) -> tuple[float, list[Tick]]:
     return top, [Tick(round(100 - 100 * tick / count, 2), i18n.shortest(tick * step)) for tick in range(count + 1)]
 
 
-def _path(values: Sequence[float | None], top: float) -> str:
-    step = WIDTH / max(1, len(values))
+def _drawn(series: Sequence[Series], top: float) -> list[Series]:
+    return [
+        replace(line, path=_path(line.values, top), look=line.look or f"s{place}") for place, line in enumerate(series)
+    ]
+
+
+def _said(series: Sequence[Series], place: int, number: Callable[[float], str]) -> list[str]:
+    """What the lines tell of an interval."""
+    return [
+        f"{line.name}: {line.absent if value is None else number(value)}"
+        for line in series
+        if (value := line.values[place]) is not None or line.absent
+    ]
+
+
+def _path(values: Sequence[float | None], top: float, width: float = WIDTH, height: float = HEIGHT) -> str:
+    step = width / max(1, len(values))
     pieces: list[str] = []
     pen_down = False
     for place, value in enumerate(values):
         if value is None:
             pen_down = False
             continue
-        x, y = round((place + 0.5) * step, 2), round(HEIGHT - value / top * HEIGHT, 3)
+        x, y = round((place + 0.5) * step, 2), round(height - value / top * height, 3)
         # A round line cap makes a dot of a point without neighbours.
         pieces.append(f"L{x} {y}" if pen_down else f"M{x} {y}h0")
         pen_down = True
     return "".join(pieces)
 
 
-def _hits(texts: Sequence[str]) -> list[Hit]:
+def _hits(texts: Sequence[str], links: Sequence[str]) -> list[Hit]:
     if len(texts) > MOST_HITS:
         return []
     step = WIDTH / max(1, len(texts))
-    return [Hit(round(place * step, 2), round(step, 2), text) for place, text in enumerate(texts)]
+    targets = links if links and len(texts) <= MOST_LINKS else [""] * len(texts)
+    return [
+        Hit(round(place * step, 2), round(step, 2), text, link)
+        for place, (text, link) in enumerate(zip(texts, targets, strict=True))
+    ]
 
 
 def grouped(items: Sequence[dict[str, Any]], names: Sequence[str], most: int) -> list[tuple[Any, ...]]:

@@ -6,7 +6,9 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import clickhouse_connect
@@ -49,32 +51,104 @@ class QueryTooSlow(StoreError):
     status = 504
 
 
+class TooManyQueries(StoreError):
+    """A user has as many queries running as one may, and they do not end."""
+
+    status = 429
+
+
 class ResultTooLarge(StoreError):
     """A query was stopped at its memory limit, or its answer is too large to be held at once."""
 
     status = 507
 
 
+class Turns:
+    """A few queries at a time for each user, so that one cannot take the database from the others.
+
+    Args:
+        queries: of a user at the same time; as many again may wait for their turn.
+        seconds: longest that one waits.
+        who: the user of the current thread; those of nobody are not limited.
+    """
+
+    def __init__(self, queries: int, seconds: float, who: Callable[[], str] = lambda: "") -> None:
+        self._queries, self._seconds, self._who = queries, seconds, who
+        self._changed = threading.Condition()
+        self._running: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn and hold it.
+
+        Raises:
+            TooManyQueries: too many wait, or none ended in time.
+        """
+        who = self._who()
+        if not who:
+            yield
+            return
+        with self._changed:
+            if self._running[who] >= self._queries:
+                self._wait(who)
+            self._running[who] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running[who] -= 1
+                # So that names do not gather.
+                self._running += Counter()
+                self._changed.notify_all()
+
+    def _wait(self, who: str) -> None:
+        if self._waiting[who] >= self._queries:
+            raise _busy()
+        self._waiting[who] += 1
+        try:
+            if not self._changed.wait_for(lambda: self._running[who] < self._queries, self._seconds):
+                raise _busy()
+        finally:
+            self._waiting[who] -= 1
+            self._waiting += Counter()
+
+
+def _busy() -> TooManyQueries:
+    return TooManyQueries("Too many of your queries are running. Wait until they end, or choose shorter time ranges.")
+
+
 class ClickHouse:
     """A shared, thread-safe connection.
 
     Nothing is sent before the first query. Every query is read-only and bounded in time and memory.
+
+    Args:
+        turns: lets each user run a few queries at a time.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, turns: Turns | None = None) -> None:
         self._settings = settings
+        self._turns = turns or Turns(settings.user_queries, settings.query_seconds)
         self._client: Client | None = None
         self._lock = threading.Lock()
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: int) -> Sequence[Sequence[Any]]:
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: float) -> Sequence[Sequence[Any]]:
         """Rows of `sql`, whose `{name:Type}` placeholders are filled by the server with `parameters`.
 
         Args:
             limits: ClickHouse settings of this query, such as `max_execution_time` in seconds.
 
         Raises:
+            TooManyQueries: the user has others that do not end.
             StoreError: no answer within the limits.
         """
+        with self._turns.turn():
+            return self._query(sql, parameters, limits)
+
+    def _query(
+        self, sql: str, parameters: Mapping[str, Any] | None, limits: Mapping[str, float]
+    ) -> Sequence[Sequence[Any]]:
         start = time.perf_counter()
         try:
             client = self._connect()

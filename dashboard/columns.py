@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-Kind = Literal["text", "enum", "number", "address", "uuid", "time", "array", "json"]
+Kind = Literal["text", "enum", "number", "address", "uuid", "time", "array", "json", "payload", "change"]
+
+#: What a parameter begins with that asks for a field of the payloads, before the field's name.
+FIELD = "field."
+_FIELD = re.compile(r"field\.[^\x00-\x1f\x7f]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,8 @@ class Column:
 
     Args:
         name: name in the table, in query parameters, in JSON and in CSV.
-        kind: how values are compared and shown; `enum` is a text with few different values.
+        kind: how values are compared and shown; `enum` is a text with few different values. A `payload` is a field of
+            the payloads of requests, a `change` one of the changes, and neither is a column of the table.
         about: one line for the API's description.
         integer: for numbers, whether fractions are impossible.
         choices: for an `enum` with a closed set of values, all of them.
@@ -56,6 +62,12 @@ class Report:
         """The columns by their name, in order."""
         return {column.name: column for column in self.columns}
 
+    def find(self, name: str) -> Column | None:
+        """What the query parameter `name` compares: a column, or a field of the payloads (`field.postalcode`)."""
+        if _FIELD.fullmatch(name):
+            return Column(name, "change" if "changes" in self.by_name else "payload", "A field of the payloads.")
+        return self.by_name.get(name)
+
 
 _BOOKKEEPING = (
     Column("ingested_at", "time", "When the worker stored the row.", searched=False),
@@ -64,7 +76,6 @@ _BOOKKEEPING = (
     Column("kafka_offset", "number", "Offset of that message.", integer=True, searched=False),
 )
 _MASKED = Column("masked", "array", "Names of the fields whose values were masked.")
-_REQUEST_ID = Column("request_id", "text", "Identity of the HTTP request; an admin change carries that of its cause.")
 
 API_REQUESTS = Report(
     "api-requests",
@@ -94,7 +105,7 @@ API_REQUESTS = Report(
         Column("response", "json", "Body of the answer.", large=True),
         Column("errors", "text", "Error text or traceback.", large=True),
         Column("user_agent", "text", "User-Agent header of the request."),
-        _REQUEST_ID,
+        Column("request_id", "text", "Identity of the HTTP request; an admin change that it caused carries the same."),
         _MASKED,
         Column("truncated", "array", "Names of the columns whose values were cut because of their size."),
         *_BOOKKEEPING,
@@ -120,7 +131,7 @@ ADMIN_CHANGES = Report(
         Column("changed_fields", "array", "Names of the fields that changed."),
         Column("changes", "json", "List of {field, old, new}.", large=True),
         Column("remote_addr", "address", "Address of who made the change."),
-        _REQUEST_ID,
+        Column("request_id", "text", "Identity of the HTTP request that caused the change."),
         _MASKED,
         *_BOOKKEEPING,
     ),

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from dashboard import times
-from dashboard.columns import Column
+from dashboard import jsontext, searching, times
+from dashboard.columns import FIELD, Column
 
 #: Takes a value and its ClickHouse type, returns the placeholder that stands for it.
 Bind = Callable[[object, str], str]
@@ -70,6 +70,10 @@ def _test(column: Column, value: str, zone: ZoneInfo, bind: Bind) -> str:
             if first == last:
                 return f"{name} = {bind(first, 'IPv6')}"
             return f"{name} BETWEEN {bind(first, 'IPv6')} AND {bind(last, 'IPv6')}"
+        case "payload":
+            return _payload(name.removeprefix(FIELD), value, bind)
+        case "change":
+            return _changed(name.removeprefix(FIELD), value, bind)
         case "array":
             pattern = _pattern(value)
             if isinstance(pattern, Like):
@@ -80,7 +84,72 @@ def _test(column: Column, value: str, zone: ZoneInfo, bind: Bind) -> str:
             return " OR ".join(f"{name} = {bind(choice, 'String')}" for choice in chosen)
         case _:
             pattern = _pattern(value)
-            return f"{name} {'LIKE' if isinstance(pattern, Like) else '='} {bind(pattern, 'String')}"
+            test = f"{name} {'LIKE' if isinstance(pattern, Like) else '='} {bind(pattern, 'String')}"
+            narrowed = searching.narrowed(column, _runs(value), bind)
+            return f"{test} AND {narrowed}" if narrowed else test
+
+
+def _payload(key: str, value: str, bind: Bind) -> str:
+    """The field is in a payload of the request, at any depth, and has the value."""
+    found, words = jsontext.key(key), jsontext.unescaped(key)
+    if compared := _comparison(value, bind):
+        pattern = bind(f"{found}{jsontext.NUMBER}{jsontext.END}", "String")
+        test = f"arrayExists(item -> {compared}, extractAll({{}}, {pattern}))"
+    else:
+        pieces = _pieces(value)
+        # Of any value at all, objects and lists included, the key is enough.
+        pattern = found if value and not any(pieces) else f"{found}{jsontext.value(pieces)}{jsontext.END}"
+        test = f"match({{}}, {bind(pattern, 'String')})"
+        words += " " + jsontext.unescaped("" if None in pieces else "".join(map(str, pieces)))
+    tests = " OR ".join(test.replace("{}", column) for column in ("query_params", "data", "response"))
+    # The index leaves few rows to look at.
+    held = searching.holding(words, bind)
+    return f"{held} AND ({tests})" if held else tests
+
+
+def _changed(key: str, value: str, bind: Bind) -> str:
+    """The field changed, from or to the value."""
+    name = bind(key, "String")
+    pieces = _pieces(value)
+    if value and not any(pieces):
+        return f"has(changed_fields, {name})"
+    old, new = (f"JSONExtractRaw(entry, '{side}')" for side in ("old", "new"))
+    if compared := _comparison(value, bind):
+        test = f"arrayExists(item -> {compared}, [trim(BOTH '\"' FROM {old}), trim(BOTH '\"' FROM {new})])"
+    else:
+        pattern = bind(f"^{jsontext.value(pieces)}$", "String")
+        test = f"(match({old}, {pattern}) OR match({new}, {pattern}))"
+    entries = (
+        f"arrayExists(entry -> JSONExtractString(entry, 'field') = {name} AND {test}, JSONExtractArrayRaw(changes))"
+    )
+    return f"has(changed_fields, {name}) AND {entries}"
+
+
+def _comparison(value: str, bind: Bind) -> str:
+    """An SQL test of the text `item` for `>=500`, `<2` and `200..299`; empty if `value` is none of these."""
+    if not _COMPARISON.fullmatch(value) and ".." not in value:
+        return ""
+    try:
+        return _compare("toFloat64OrNull(item)", value, "Float64", _number(integer=False), bind)
+    except ValueError:
+        return ""
+
+
+def _pieces(value: str) -> list[str | None]:
+    """The plain texts of `value`, with None where there is a wildcard."""
+    pieces = [match.groups() for match in _ESCAPE.finditer(value)]
+    return [None if star else escaped or plain for escaped, star, plain in pieces]
+
+
+def _runs(value: str) -> list[str]:
+    """The plain texts before, between and behind the wildcards of `value`."""
+    runs = [""]
+    for piece in _pieces(value):
+        if piece is None:
+            runs.append("")
+        else:
+            runs[-1] += piece
+    return runs
 
 
 class Like(str):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard import rows
+from dashboard import hours, rows
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, Column
 from dashboard.conditions import exact
-from dashboard.filters import MAX_LENGTH, Query
+from dashboard.filters import MAX_LENGTH, Query, binder
 
 #: Values shown of each facet.
 MOST_VALUES = 10
@@ -53,11 +53,14 @@ class Facets:
 
 
 def read(clickhouse: ClickHouse, query: Query) -> Facets:
-    """The facets of all rows of a result, or of the newest million of them.
+    """The facets of all rows of a result, or, if it is filtered, of the newest million of them.
 
     Raises:
         StoreError: no answer within 4 s.
     """
+    wanted = [query.report.by_name[name] for name in FACETS[query.report.name]]
+    if not query.conditions and all(hours.covered(query, column.name) for column in wanted):
+        return _all_rows(clickhouse, query, wanted)
     condition, parameters = query.where()
     where = f"WHERE {condition}" if condition else ""
 
@@ -73,7 +76,6 @@ def read(clickhouse: ClickHouse, query: Query) -> Facets:
             optimize_read_in_order=0 if condition else 1,
         )
 
-    wanted = [query.report.by_name[name] for name in FACETS[query.report.name]]
     plain = [column.name for column in wanted if column.kind != "array"]
     found: dict[str, list[tuple[Any, int]]] = {column.name: [] for column in wanted}
     total = 0
@@ -90,6 +92,30 @@ def read(clickhouse: ClickHouse, query: Query) -> Facets:
         # The constant, since a LIMIT BY needs something.
         found[name] = [(value, times) for value, _, times in ask([name], f"arrayJoin({name}) AS item, 1", "item", "1")]
     return Facets([_facet(column, found[column.name]) for column in wanted], total, total >= MOST_ROWS)
+
+
+def _all_rows(clickhouse: ClickHouse, query: Query, wanted: Sequence[Column]) -> Facets:
+    """The facets of all rows, from the projections."""
+    parameters: dict[str, str | bytes] = {}
+    bind = binder(parameters)
+    found = clickhouse.query(
+        " UNION ALL ".join(
+            f"SELECT {place} AS place, toString({column.name}) AS value, sum(rows) AS times "
+            f"FROM {hours.counted(query, bind, column.name)} GROUP BY value ORDER BY times DESC, value "
+            f"LIMIT {MOST_VALUES + 1}"
+            for place, column in enumerate(wanted)
+        ),
+        parameters,
+        max_execution_time=SECONDS,
+    )
+    by_place: dict[int, list[tuple[Any, int]]] = {place: [] for place in range(len(wanted))}
+    for place, value, times in found:
+        by_place[place].append((value, times))
+    return Facets(
+        [_facet(column, by_place[place]) for place, column in enumerate(wanted)],
+        hours.count(clickhouse, query),
+        bounded=False,
+    )
 
 
 def _facet(column: Column, found: Sequence[tuple[Any, int]]) -> Facet:

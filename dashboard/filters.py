@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from werkzeug.datastructures import MultiDict
 
-from dashboard import conditions, times
+from dashboard import conditions, looks, searching, times
 from dashboard.columns import Column, Report
 from dashboard.conditions import Condition, exact
+from dashboard.looks import Look
 from schemas import masking
 
 __all__ = ["Condition", "FilterError", "FilterErrors", "Query", "decode", "exact", "parse"]
@@ -38,7 +39,10 @@ PARAMETER = N_("a parameter of this report")
 ONCE = N_("to be given once")
 TEXT = N_("text without NUL, in valid UTF-8, of at most 2,000 characters")
 TOO_MANY = N_("at most 100 values")
-TIME = N_("an ISO 8601 date or time between the years 1900 and 2299, such as 2026-11-23 or 2026-11-23T10:00")
+TIME = N_(
+    "an ISO 8601 date or time between the years 1900 and 2299, such as 2026-11-23 or 2026-11-23T10:00, "
+    "or a relative one such as now-15m or now/d"
+)
 AFTER_FROM = N_("a time after “from”")
 SORT = N_("a column's name, with - before it for descending order")
 PAGE = N_("a number from 1 to 10,000,000")
@@ -56,11 +60,20 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class FilterError:
-    """A parameter that cannot be understood; `value` is masked and cut, `expected` can be translated."""
+    """A parameter that cannot be understood; `value` is masked and cut, `expected` can be translated.
+
+    `names` are the names that were expected, if they are a closed set.
+    """
 
     parameter: str
     value: str
     expected: str
+    names: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> str:
+        """What goes behind `expected`: the names."""
+        return f": {', '.join(self.names)}" if self.names else ""
 
 
 class FilterErrors(ValueError):
@@ -77,11 +90,11 @@ class Problems:
     def __init__(self) -> None:
         self.errors: list[FilterError] = []
 
-    def add(self, parameter: str, value: str, expected: str) -> None:
-        """Note that `value` of `parameter` is not what was `expected`."""
+    def add(self, parameter: str, value: str, expected: str, names: tuple[str, ...] = ()) -> None:
+        """Note that `value` of `parameter` is not what was `expected`: one of `names`, if there are any."""
         secret = masking.is_secret(parameter.lstrip("-"))
         shown = masking.SUBSTITUTE if secret and value else masking.mask_text(value[:MAX_LENGTH])[0]
-        self.errors.append(FilterError(printable(parameter)[:100], printable(shown)[:100], expected))
+        self.errors.append(FilterError(printable(parameter)[:100], printable(shown)[:100], expected, names))
 
     def raise_if_any(self) -> None:
         """Raise FilterErrors if there was an error."""
@@ -98,7 +111,9 @@ class Query:
         until: first instant not included (UTC), None for no limit.
         sort: a column's name, with `-` before it for descending.
         zone: of times without an offset; also that of the reader.
+        q: texts that must all be somewhere in a row; of `without_q`, none may be.
         given_since: `from` as it was typed, None if it was not; likewise `given_until`.
+        look: which columns, and how a page shows them.
     """
 
     report: Report
@@ -107,12 +122,19 @@ class Query:
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     conditions: tuple[Condition, ...] = ()
-    q: str = ""
+    q: tuple[str, ...] = ()
+    without_q: tuple[str, ...] = ()
     page: int = 1
     per_page: int = PER_PAGE
     given_since: str | None = None
     given_until: str | None = None
     given_zone: str | None = None
+    look: Look = Look()
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The chosen columns in their order; all of the report's unless some were chosen."""
+        return tuple(self.report.by_name[name] for name in self.look.columns) or self.report.columns
 
     @property
     def descending(self) -> bool:
@@ -130,8 +152,8 @@ class Query:
         bind = binder(parameters)
         tests = time_range(self.report.time_column, self.since, self.until, bind)
         tests += [condition.sql(bind) for condition in self.conditions]
-        if self.q:
-            tests.append(_search(self.report.columns, self.q, bind))
+        tests += [searching.search(self.report, text, bind) for text in self.q]
+        tests += [f"NOT {searching.search(self.report, text, bind)}" for text in self.without_q]
         return " AND ".join(tests), parameters
 
     def args(self, **changes: Any) -> dict[str, list[str]]:
@@ -145,17 +167,17 @@ class Query:
         for condition in self.conditions:
             name = ("-" if condition.negated else "") + condition.column.name
             args[name] = list(condition.values)
+        args |= {name: list(texts) for name, texts in (("q", self.q), ("-q", self.without_q)) if texts}
         default_sort = f"-{self.report.time_column}"
         single = {
             "from": self.given_since,
             "to": self.given_until,
-            "q": self.q or None,
             "tz": self.given_zone,
             "sort": self.sort if self.sort != default_sort else None,
             "per_page": str(self.per_page) if self.per_page != PER_PAGE else None,
             "page": str(self.page) if self.page > 1 and not changes else None,
         }
-        args |= {name: [value] for name, value in single.items() if value is not None}
+        args |= {name: [value] for name, value in [*single.items(), *self.look.pairs()] if value is not None}
         for name, value in changes.items():
             name = "from" if name == "from_" else name
             args.pop(name, None)
@@ -190,7 +212,7 @@ def decode(query_string: bytes) -> MultiDict[str, str]:
     return args
 
 
-def parse(args: MultiDict[str, str], report: Report, zone: ZoneInfo) -> Query:
+def parse(args: MultiDict[str, str], report: Report, zone: ZoneInfo, now: dt.datetime | None = None) -> Query:
     """What a page, CSV or API call asks for.
 
     An empty value of a text column asks for rows without that value. A form sends its empty fields,
@@ -199,6 +221,7 @@ def parse(args: MultiDict[str, str], report: Report, zone: ZoneInfo) -> Query:
     Args:
         args: query parameters by name, as `decode` gives them.
         zone: where times without an offset are meant, unless a parameter `tz` names another zone.
+        now: what relative times start from, unless it is the clock.
 
     Raises:
         FilterErrors: anything unknown, malformed or contradictory; all of it at once.
@@ -207,20 +230,22 @@ def parse(args: MultiDict[str, str], report: Report, zone: ZoneInfo) -> Query:
     args = checked(args, problems)
     given_zone = single(args, "tz", problems)
     zone = read_zone(given_zone, zone, problems)
-    since, until, given = read_range(args, zone, problems)
+    since, until, given = read_range(args, zone, problems, now)
     query = Query(
         report,
         zone,
         _sort(single(args, "sort", problems), report, problems),
         since,
         until,
-        read_conditions(args, {column.name: column for column in report.columns}, zone, problems),
-        q=single(args, "q", problems) or "",
+        read_conditions(args, report.find, zone, problems),
+        q=_texts(args, "q"),
+        without_q=_texts(args, "-q"),
         page=_bounded(args, "page", 1, MAX_PAGE, PAGE, problems),
         per_page=_bounded(args, "per_page", PER_PAGE, MAX_PER_PAGE, PER_PAGE_RANGE, problems),
         given_since=given[0],
         given_until=given[1],
         given_zone=given_zone,
+        look=looks.read({name: single(args, name, problems) for name in looks.PARAMETERS}, report, problems),
     )
     unknown(args, problems)
     problems.raise_if_any()
@@ -250,6 +275,10 @@ def single(args: MultiDict[str, str], name: str, problems: Problems) -> str | No
     return values[0] if values else None
 
 
+def _texts(args: MultiDict[str, str], name: str) -> tuple[str, ...]:
+    return tuple(text for text in dict.fromkeys(args.poplist(name)) if text)
+
+
 def read_zone(text: str | None, zone: ZoneInfo, problems: Problems) -> ZoneInfo:
     """The zone that the parameter `tz` names, else `zone`."""
     if text is None:
@@ -261,14 +290,14 @@ def read_zone(text: str | None, zone: ZoneInfo, problems: Problems) -> ZoneInfo:
 
 
 def read_range(
-    args: MultiDict[str, str], zone: ZoneInfo, problems: Problems
+    args: MultiDict[str, str], zone: ZoneInfo, problems: Problems, now: dt.datetime | None = None
 ) -> tuple[dt.datetime | None, dt.datetime | None, tuple[str | None, str | None]]:
     """`from` and `to` as instants and as typed."""
     instants: list[dt.datetime | None] = []
     given = (single(args, "from", problems), single(args, "to", problems))
     for name, text in zip(("from", "to"), given, strict=True):
         try:
-            instants.append(None if text is None else times.parse(text, zone, latest=name == "to"))
+            instants.append(None if text is None else times.instant(text, zone, latest=name == "to", now=now))
         except ValueError:
             problems.add(name, text or "", TIME)
             instants.append(None)
@@ -279,12 +308,12 @@ def read_range(
 
 
 def read_conditions(
-    args: MultiDict[str, str], columns: dict[str, Column], zone: ZoneInfo, problems: Problems
+    args: MultiDict[str, str], find: Callable[[str], Column | None], zone: ZoneInfo, problems: Problems
 ) -> tuple[Condition, ...]:
-    """Take the parameters that are columns out of `args`."""
+    """Take the parameters that are columns, as `find` gives them by name, out of `args`."""
     found = []
     for name in list(args):
-        column = columns.get(name.removeprefix("-"))
+        column = find(name.removeprefix("-"))
         if column is None:
             continue
         values = tuple(dict.fromkeys(args.poplist(name)))
@@ -292,7 +321,7 @@ def read_conditions(
             try:
                 conditions.check(column, value, zone)
             except ValueError:
-                problems.add(name, value, _expected(column))
+                problems.add(name, value, expected(column))
         found.append(Condition(column, values, name.startswith("-"), zone))
     return tuple(found)
 
@@ -331,7 +360,8 @@ def _partition(part: bytes) -> Iterable[bytes]:
     return part.partition(b"=")
 
 
-def _expected(column: Column) -> str:
+def expected(column: Column) -> str:
+    """What a value of a column has to be that `conditions.check` refuses."""
     return KINDS["integer" if column.kind == "number" and column.integer else column.kind]
 
 
@@ -355,32 +385,3 @@ def _bounded(
         problems.add(name, text, expected)
         return default
     return int(text)
-
-
-def _search(columns: tuple[Column, ...], text: str, bind: conditions.Bind) -> str:
-    """A test for `text`, whatever its case, in any searched column; numbers are compared as a whole."""
-    needle = bind(text, "String")
-    position = "positionCaseInsensitive" if text.isascii() else "positionCaseInsensitiveUTF8"
-    tests = []
-    for column in columns:
-        name = column.name
-        match column.kind:
-            case _ if not column.searched:
-                continue
-            case "number":
-                if re.fullmatch(r"[-+0-9.eE]+", text):
-                    tests.append(f"toString({name}) = {needle}")
-            case "uuid":
-                if re.fullmatch(r"[-0-9a-fA-F]+", text):
-                    tests.append(f"{position}(toString({name}), {needle}) > 0")
-            case "address":
-                if re.fullmatch(r"[0-9a-fA-F.:]+", text):
-                    plain = f"if({name} = toIPv6('::'), '', replaceOne(toString({name}), '::ffff:', ''))"
-                    tests.append(f"{position}({plain}, {needle}) > 0")
-            case "array":
-                tests.append(f"arrayExists(item -> {position}(item, {needle}) > 0, {name})")
-            case _ if column.choices:
-                tests.append(f"{position}(toString({name}), {needle}) > 0")
-            case _:
-                tests.append(f"{position}({name}, {needle}) > 0")
-    return f"({' OR '.join(tests)})"

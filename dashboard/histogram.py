@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from dashboard import hours
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS
 from dashboard.conditions import Condition
@@ -123,12 +124,18 @@ def read(clickhouse: ClickHouse, query: Query, now: dt.datetime | None = None) -
     bind = binder(parameters)
     starts = bind([_milliseconds(limit) for limit in limits[:-1]], "Array(Int64)")
     kinds = [
-        f"countIf({Condition(report.by_name[kind.column], (kind.value,), False, query.zone).sql(bind)})"
+        Condition(report.by_name[kind.column], (kind.value,), False, query.zone).sql(bind)
         for kind in KINDS[report.name]
     ]
+    if hours.covered(query, "status_code") and all(limit.minute == limit.second == 0 for limit in limits):
+        hour, rows = "toInt64(toUnixTimestamp(hour)) * 1000", "rows"
+        source = hours.counted(query, bind, "status_code")
+    else:
+        hour, rows = f"toUnixTimestamp64Milli({report.time_column})", "1"
+        source = f"{report.table} {f'WHERE {condition}' if condition else ''}"
+    counts = "".join(f", sumIf({rows}, {kind})" for kind in kinds)
     found = clickhouse.query(
-        f"SELECT roundDown(toUnixTimestamp64Milli({report.time_column}), {starts}) AS start, count(), "
-        f"{', '.join(kinds)} FROM {report.table} {f'WHERE {condition}' if condition else ''} GROUP BY start",
+        f"SELECT roundDown({hour}, {starts}) AS start, sum({rows}){counts} FROM {source} GROUP BY start",
         parameters,
         max_execution_time=SECONDS,
     )

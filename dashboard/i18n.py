@@ -7,8 +7,9 @@ from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
+from babel.dates import format_timedelta
 from flask import Flask, g, session
-from flask_babel import Babel, format_decimal, format_timedelta, gettext, refresh
+from flask_babel import Babel, format_decimal, gettext, refresh
 from flask_login import current_user
 
 from dashboard.accounts import LANGUAGES, Preferences
@@ -23,8 +24,8 @@ _DATE = {"es": "%d/%m/%Y", "en": "%Y-%m-%d"}
 
 
 def init_app(app: Flask) -> None:
-    """Set up Flask-Babel and the template filters `number`, `decimal`, `milliseconds`, `moment`, `ago`, `iso`,
-    `local_input`."""
+    """Set up Flask-Babel and the template filters `number`, `decimal`, `milliseconds`, `moment`, `ago`, `briefly`,
+    `iso`, `local_input`."""
     Babel(
         app,
         default_translation_directories="translations",
@@ -37,10 +38,13 @@ def init_app(app: Flask) -> None:
         milliseconds=milliseconds,
         moment=moment,
         ago=ago,
+        briefly=briefly,
         iso=iso,
         local_input=local_input,
     )
-    app.jinja_env.globals.update(language=language, theme=theme, language_names=LANGUAGE_NAMES)
+    app.jinja_env.globals.update(
+        language=language, theme=theme, times=times, density=density, language_names=LANGUAGE_NAMES
+    )
 
 
 def language() -> str:
@@ -59,6 +63,16 @@ def zone() -> ZoneInfo:
 def theme() -> str:
     """`auto`, `light` or `dark`."""
     return _preferences().theme
+
+
+def density() -> str:
+    """`comfortable` or `compact`."""
+    return _preferences().density
+
+
+def times() -> str:
+    """`absolute` or `relative`: how the times in lists are written."""
+    return str(g.times) if "times" in g else _preferences().times
 
 
 @lru_cache(maxsize=1)
@@ -112,14 +126,19 @@ def moment(value: datetime | None, precision: Literal["minute", "second", "full"
     return f"{date} {time:%H:%M:%S}.{time.microsecond // 1000:03d} {time:%Z}"
 
 
-def ago(value: datetime | None) -> str:
-    """How long ago, such as “hace 2 minutos”."""
+def ago(value: datetime | None, form: Literal["long", "short"] = "long") -> str:
+    """How long ago, such as “hace 2 minutos” or “hace 2 min”."""
     if value is None:
         return "–"
     seconds = (datetime.now(UTC) - value).total_seconds()
     if -5 <= seconds < 2:
         return str(gettext("just now"))
-    return str(format_timedelta(timedelta(seconds=-seconds), add_direction=True))
+    return format_timedelta(timedelta(seconds=-seconds), add_direction=True, format=form, locale=language())
+
+
+def briefly(value: datetime | None) -> str:
+    """How long ago, such as “hace 2 min”."""
+    return ago(value, "short")
 
 
 def iso(value: datetime | None) -> str:
@@ -135,6 +154,11 @@ def local_input(value: datetime | None) -> str:
 def use_zone(chosen: ZoneInfo) -> None:
     """Show the times of this request in another zone than the user's: the one its URL names."""
     g.zone = chosen
+
+
+def use_times(chosen: str) -> None:
+    """Write the times of this request's lists in another style than the user's: the one its URL names."""
+    g.times = chosen
 
 
 def forget() -> None:

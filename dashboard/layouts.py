@@ -55,8 +55,29 @@ LABELS: dict[str, Any] = {
     "per_page": _("Rows per page"),
     "sort": _("Order"),
     "tz": _("Time zone"),
+    "columns": _("Columns"),
+    "density": _("Density"),
+    "times": _("Times"),
     "interval": _("Interval"),
     "by": _("Group by"),
+}
+
+#: What columns with several values are called above a table.
+HEADINGS: dict[str, Any] = {
+    **LABELS,
+    "masked": _("Masked fields"),
+    "truncated": _("Truncated fields"),
+    "changed_fields": _("Changed fields"),
+}
+#: The classes of cells with a look of their own; the others are called after their column.
+CELLS = {
+    "requested_at": "c-time",
+    "changed_at": "c-time",
+    "remote_addr": "c-ip",
+    "response_ms": "c-ms",
+    "status_code": "c-status",
+    "object_repr": "c-object",
+    "changed_fields": "c-fields",
 }
 
 ACTIONS = {"addition": _("Addition"), "change": _("Change"), "deletion": _("Deletion")}
@@ -76,7 +97,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A report's page. `headings` are columns; `numeric` ones are aligned to the right."""
+    """A report's page. `headings` are the columns of its table unless others are chosen."""
 
     report: Report
     title: Any
@@ -135,7 +156,7 @@ ADMIN = Layout(
     ADMIN_CHANGES,
     _("Admin report"),
     "admin",
-    ("changed_at", "user", "action", "model", "object_repr"),
+    ("changed_at", "user", "action", "model", "object_repr", "changed_fields"),
     (
         Field("user", _WILDCARD, suggests=True),
         Field("model", _("e.g. %(example)s", example="customer"), suggests=True),

@@ -17,7 +17,7 @@ REQUESTS = Counter(
 )
 REQUEST_SECONDS = Histogram(
     "krill_logger_dashboard_request_seconds",
-    "Time to answer an HTTP request, without the streaming of a CSV.",
+    "Time to answer an HTTP request, without the streaming of an export.",
     ("endpoint",),
     registry=REGISTRY,
 )
@@ -33,13 +33,13 @@ QUERY_ERRORS = Counter(
 )
 EXPORTED_ROWS = Counter(
     "krill_logger_dashboard_exported_rows",
-    "Rows written to CSV files.",
+    "Rows written to exported files.",
     ("report",),
     registry=REGISTRY,
 )
 EXPORTS_ABORTED = Counter(
     "krill_logger_dashboard_exports_aborted",
-    "CSV files that broke off because of an error.",
+    "Exported files that broke off because of an error.",
     ("report",),
     registry=REGISTRY,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, has_request_context, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, UserMixin, current_user
@@ -118,6 +118,15 @@ def safe_next(target: str | None) -> str:
         return "/"
     parts = urlsplit(target)
     return "/" if parts.scheme or parts.netloc else target
+
+
+def asker() -> str:
+    """Whose queries this thread's are: a user's or a token's; nobody's (empty) outside a request or a login."""
+    if not has_request_context():
+        return ""
+    if token := g.get("token"):
+        return f"token {token}"
+    return f"user {current_user.name}" if current_user and current_user.is_authenticated else ""
 
 
 def _load_user(identity: str) -> SessionUser | None:

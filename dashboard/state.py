@@ -8,6 +8,7 @@ from typing import cast
 from flask import current_app
 
 from dashboard.accounts import Accounts
+from dashboard.saved import SavedViews
 from dashboard.store import Store
 from schemas.settings import Settings
 
@@ -21,6 +22,7 @@ class State:
     settings: Settings
     store: Store
     accounts: Accounts
+    saved: SavedViews
 
 
 def state() -> State:

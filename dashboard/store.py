@@ -9,21 +9,40 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard import conditions, facets, histogram, history, rows, trends
+from dashboard import (
+    conditions,
+    counting,
+    facets,
+    histogram,
+    history,
+    integrations,
+    paging,
+    rankings,
+    rows,
+    slowest,
+    tail,
+    trends,
+)
 from dashboard.clickhouse import (
     ClickHouse,
     QueryTooSlow,
     ResultTooLarge,
     StoreError,
     StoreUnavailable,
+    Turns,
 )
 from dashboard.columns import Column, Report
+from dashboard.counting import Count
 from dashboard.facets import Facets
 from dashboard.filters import Query, binder, time_range
 from dashboard.histogram import Histogram
 from dashboard.history import History, HistoryQuery
+from dashboard.integrations import Integration, IntegrationQuery
+from dashboard.rankings import Ranking, RankingQuery
 from dashboard.rows import Item
-from dashboard.trends import TrendQuery, TrendsTooMany
+from dashboard.slowest import Contrast
+from dashboard.tail import News, Position
+from dashboard.trends import TrendQuery
 from schemas.settings import Settings
 
 __all__ = ["Page", "QueryTooSlow", "ResultTooLarge", "Store", "StoreError", "StoreUnavailable"]
@@ -34,6 +53,8 @@ STREAM_BYTES = 8 * 1024**2
 #: A worker that has said nothing for longer counts as down.
 STALE_SECONDS = 15
 DEAD_LETTER_BYTES = 64 * 1024
+#: Of a large value in a list: more than its cell shows.
+LIST_BYTES = 2000
 SUGGESTION_SECONDS = 2
 NEIGHBOUR_SECONDS = 2
 
@@ -44,11 +65,15 @@ _SORTED_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of the rows that match, how many match in all, and how long it took to find out."""
+    """Some of the rows that match, how many match in all, and how long it took to find out.
+
+    With `more`, at least `total` match.
+    """
 
     items: list[Item]
     total: int
     seconds: float
+    more: bool = False
 
 
 class Store:
@@ -57,32 +82,63 @@ class Store:
     Every method may block for `settings.query_seconds` and raises StoreError when there is no answer.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._clickhouse = ClickHouse(settings)
+    def __init__(self, settings: Settings, who: Callable[[], str] = lambda: "") -> None:
+        """`who` names the user of the current thread, empty for nobody in particular."""
+        self._clickhouse = ClickHouse(settings, Turns(settings.user_queries, settings.query_seconds, who))
 
-    def page(self, query: Query, *, large: bool = True, read_json: Callable[[str], Any] = rows.parse_json) -> Page:
-        """The page of rows that `query` asks for, and the number of all rows that match.
+    def page(
+        self,
+        query: Query,
+        *,
+        large: bool = True,
+        read_json: Callable[[str], Any] = rows.parse_json,
+        count_seconds: float | None = None,
+    ) -> Page:
+        """The page of rows that `query` asks for, with its columns, and the number of all rows that match.
 
         Args:
-            large: whether to read the columns that may be megabytes long; a list does without.
+            large: whether to read the columns that may be megabytes long; a list does without, and of those
+                that were chosen for it reads the beginning.
             read_json: what to make of the text of JSON columns.
+            count_seconds: longest that counting may take before `total` is what is known without; None for as long
+                as any query.
 
         Raises:
             ResultTooLarge: among others, when the rows of the page are larger than 64 MiB.
         """
         start = time.perf_counter()
-        condition, parameters = query.where()
-        columns = [column for column in query.report.columns if large or not column.large]
-        found = self._clickhouse.query(
-            f"SELECT {_names(columns)} FROM {query.report.table} {_where(condition)} "
-            f"ORDER BY {_order(query)} LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}",
-            {**parameters, "limit": query.per_page, "offset": (query.page - 1) * query.per_page},
-            **_reading(query, condition),
-        )
-        total = self._clickhouse.query(f"SELECT count() FROM {query.report.table} {_where(condition)}", parameters)[0][
-            0
-        ]
-        return Page(rows.items(columns, found, read_json), total, time.perf_counter() - start)
+        columns = [column for column in query.columns if large or not column.large or column.name in query.look.columns]
+        selected = _names(columns) if large else ", ".join(map(_beginning, columns))
+        bare = not (query.conditions or query.q or query.without_q)
+        found: Sequence[Sequence[Any]] = []
+        for window in paging.windows(self._clickhouse, query):
+            condition, parameters = window.query.where()
+            found = self._clickhouse.query(
+                f"SELECT {selected} FROM {query.report.table} {_where(condition)} "
+                f"ORDER BY {_order(query)} LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}",
+                {**parameters, "limit": query.per_page, "offset": window.skip},
+                **_reading(query, beginning=bare and window.skip + query.per_page <= STREAM_ROWS),
+            )
+            if window.last or len(found) == query.per_page:
+                break
+        items = rows.items(columns, found, read_json)
+        known = window.total
+        count = self._counted(query, len(items), count_seconds) if known is None else Count(known)
+        return Page(items, count.rows, time.perf_counter() - start, count.more)
+
+    def _counted(self, query: Query, shown: int, seconds: float | None) -> Count:
+        if not shown and query.page == 1:
+            return Count(0)
+        try:
+            return counting.read(self._clickhouse, query, seconds if shown else None)
+        except QueryTooSlow:
+            if seconds is None or not shown:
+                raise
+        return Count((query.page - 1) * query.per_page + shown, more=True)
+
+    def count(self, query: Query, seconds: float) -> Count:
+        """How many rows match; see `counting.read`."""
+        return counting.read(self._clickhouse, query, seconds)
 
     def row(self, report: Report, event_id: str, *, read_json: Callable[[str], Any] = rows.parse_json) -> Item | None:
         """The event with this id (any UUID notation of 36 characters), None if there is none."""
@@ -123,7 +179,7 @@ class Store:
                 f"ORDER BY {_order(query, back=back)} LIMIT 1",
                 values,
                 max_execution_time=NEIGHBOUR_SECONDS,
-                **_reading(query, "", stream=True),
+                **_reading(query),
             )
             sides.append(str(ids[0][0]) if ids else None)
         return sides[0], sides[1]
@@ -137,13 +193,15 @@ class Store:
         return history.related(self._clickhouse, report, items)
 
     def stream(self, query: Query) -> Iterator[list[Item]]:
-        """All rows that match, in the order of the pages; JSON columns as text.
+        """All rows that match, in the order of the pages, with at least the query's columns; JSON columns as text.
 
         Each block is a query of its own that goes on behind the last row, so neither a slow reader nor a
         large result runs into a limit. Memory is bounded by the block: 10,000 rows and about 8 MiB, or one
         row.
         """
-        columns = query.report.columns
+        place = (query.report.time_column, *_TIES)
+        others = (query.report.by_name[name] for name in place if query.report.by_name[name] not in query.columns)
+        columns = (*query.columns, *others)
         names = [column.name for column in columns]
         condition, parameters = query.where()
         position: list[Any] | None = None
@@ -160,7 +218,7 @@ class Store:
                     f"ORDER BY {_order(query)} LIMIT {{limit:UInt32}}",
                     {**values, "limit": limit},
                     **({"max_result_bytes": STREAM_BYTES} if limit > 1 else {}),
-                    **_reading(query, "", stream=True),
+                    **_reading(query),
                 )
             except ResultTooLarge:
                 if limit == 1:
@@ -204,18 +262,39 @@ class Store:
         return facets.read(self._clickhouse, query)
 
     def trends(self, query: TrendQuery) -> list[Item]:
-        """Count, errors, error rate and percentiles (ms) per interval and group, oldest first.
+        """Requests, errors and response times per interval; see `trends.read`."""
+        return trends.read(self._clickhouse, query)
 
-        Raises:
-            TrendsTooMany: more groups and intervals than an answer may have.
-        """
-        parameters: dict[str, str | bytes] = {}
-        sql = query.sql(binder(parameters))
-        found = self._clickhouse.query(sql, parameters)
-        if len(found) > query.limit:
-            raise TrendsTooMany
-        items = trends.items(query, found)
-        return query.filled(items) if query.fill else items
+    def ranking(self, query: RankingQuery) -> Ranking:
+        """Endpoints or users by a measure; see `rankings.read`."""
+        return rankings.read(self._clickhouse, query)
+
+    def slowest(self, query: Query, slow: str | None = None) -> Contrast:
+        """What the slowest rows of a result have more often than its others; see `slowest.read`."""
+        return slowest.read(self._clickhouse, query, slow)
+
+    def integration(self, query: IntegrationQuery) -> Integration:
+        """Failures, runs and addresses of a user of the API; see `integrations.read`."""
+        return integrations.read(self._clickhouse, query)
+
+    def stored(self, report: Report) -> Position:
+        """How far the workers stored the report's topic, by partition; see `tail.stored`."""
+        return tail.stored(self._clickhouse, report)
+
+    def news(self, query: News, *, read_json: Callable[[str], Any] = rows.parse_json) -> Page:
+        """The newest of the rows that are new, as a list reads them, and the number of all that are."""
+        start = time.perf_counter()
+        columns = [column for column in query.columns if not column.large or column.name in query.look.columns]
+        condition, parameters = query.where()
+        source = f"FROM {query.report.table} WHERE {condition}"
+        found = self._clickhouse.query(
+            f"SELECT {', '.join(map(_beginning, columns))} {source} ORDER BY {_order(query)} LIMIT {{limit:UInt32}}",
+            {**parameters, "limit": query.per_page},
+        )
+        total = len(found)
+        if total == query.per_page:
+            total = self._clickhouse.query(f"SELECT count() {source}", parameters)[0][0]
+        return Page(rows.items(columns, found, read_json), total, time.perf_counter() - start)
 
     def totals(self) -> dict[str, int]:
         """How many rows each table has, by its report's or own name."""
@@ -296,6 +375,10 @@ def _names(columns: Sequence[Column]) -> str:
     return ", ".join(column.name for column in columns)
 
 
+def _beginning(column: Column) -> str:
+    return f"substring({column.name}, 1, {LIST_BYTES})" if column.large else column.name
+
+
 def _where(condition: str) -> str:
     return f"WHERE {condition}" if condition else ""
 
@@ -314,13 +397,12 @@ def _order(query: Query, *, back: bool = False) -> str:
     return f"{_sort_key(query.sort_column)} {direction}, " + ", ".join(f"{name} {ties}" for name in newest)
 
 
-def _reading(query: Query, condition: str, *, stream: bool = False) -> Mapping[str, int]:
-    """Reading in the table's order pays where only its beginning is read: then in small blocks.
+def _reading(query: Query, *, beginning: bool = True) -> Mapping[str, int]:
+    """Reading in the table's order pays where only the `beginning` is read: then in small blocks.
 
     Elsewhere sorting the keys and fetching the other columns of the chosen rows alone is many times faster.
     """
-    by_time = query.sort_column.name == query.report.time_column
-    if by_time and (stream or (not condition and query.page * query.per_page <= STREAM_ROWS)):
+    if beginning and query.sort_column.name == query.report.time_column:
         return {"optimize_read_in_order": 1, "max_block_size": 1024}
     return {"optimize_read_in_order": 0}
 

@@ -6,22 +6,31 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
-from dashboard import filters, rows
+from dashboard import filters, hours, periods, rows
+from dashboard.clickhouse import ClickHouse
 from dashboard.columns import TREND_COLUMNS, Column
 from dashboard.conditions import Bind, Condition
-from dashboard.filters import N_, FilterError, FilterErrors, Problems
+from dashboard.filters import N_, FilterError, FilterErrors, Problems, binder
+from dashboard.periods import Shift
 from dashboard.rows import Item
 
 DEFAULT_RANGE = dt.timedelta(hours=24)
 MAX_INTERVALS = 10_000
 MAX_POINTS = 50_000
 QUANTILES = ("p50", "p95", "p99")
+#: Requests that a page wants before it shows a percentile: enough for one of them to be expected beyond it.
+MINIMUM_SAMPLE = {"p50": 2, "p95": 20, "p99": 100}
+#: Aggregate function, without its combinators, of the rollup's states.
+QUANTILES_MERGE = "quantilesDDMerge"
+#: The same of response times.
+QUANTILES_STATE = "quantilesDDState"
+LEVELS = "(0.01, 0.5, 0.95, 0.99)"
 
 #: Shortest length of an interval, and the ClickHouse function that gives its start in a zone.
 INTERVALS = {
@@ -36,9 +45,13 @@ BY = {column.name: column for column in TREND_COLUMNS} | {
 INTERVAL = N_("minute, hour or day")
 BY_EXPECTED = N_("user, route, method, status_code or host, each once")
 FILL = N_("0 or 1")
+COMPARE = N_("previous or week")
 TOO_MANY_INTERVALS = N_("a longer interval or a shorter time range: at most 10,000 intervals")
 TOO_MANY_POINTS = N_("fewer groups or a shorter time range: at most 50,000 points")
 ROLLUP_TIME = N_("a time between the years 1970 and 2105")
+
+#: The numbers of an interval without requests.
+NOTHING: Item = {"count": 0, "errors": 0, "error_rate": None, **dict.fromkeys(QUANTILES)}
 
 # What a DateTime column can hold.
 _EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -62,6 +75,8 @@ class TrendQuery:
         by: columns to group by.
         zone: whose hours and days the intervals are.
         fill: whether intervals without requests are wanted, too.
+        compare: one of `periods.COMPARISONS`, or empty.
+        shift: how far back this period lies from the one that it is compared with; its intervals are those of that one.
     """
 
     zone: ZoneInfo
@@ -73,6 +88,17 @@ class TrendQuery:
     given: dict[str, list[str]] = field(default_factory=dict)
     fill: bool = False
     limit: int = MAX_POINTS
+    compare: str = ""
+    shift: Shift | None = None
+
+    def earlier(self) -> TrendQuery | None:
+        """The same of the period to compare with; None if that was not asked for."""
+        if not self.compare:
+            return None
+        shift = periods.shift(self.compare, self.since, self.until, self.zone)
+        return replace(
+            self, since=shift.back(self.since), until=shift.back(self.until), shift=shift, compare="", fill=False
+        )
 
     def args(self, **changes: Any) -> dict[str, list[str]]:
         """The URL parameters that were given, with `changes` as in `filters.Query.args`."""
@@ -85,16 +111,34 @@ class TrendQuery:
 
     def sql(self, bind: Bind) -> str:
         """The query; its columns: start (Unix seconds), those of `by`, count, errors and the quantiles."""
-        start = f"toUnixTimestamp({INTERVALS[self.interval][1]}(minute, {bind(self.zone.key, 'String')}))"
+        minute = self.shift.forward("minute", bind) if self.shift else "minute"
+        start = f"toUnixTimestamp({INTERVALS[self.interval][1]}({minute}, {bind(self.zone.key, 'String')}))"
         groups = "".join(f", {column.name}" for column in self.by)
-        tests = filters.time_range("minute", self.since, self.until, bind)
-        tests += [condition.sql(bind) for condition in self.conditions]
         return (
-            f"SELECT {start} AS start{groups}, sum(count), sum(errors), "
-            "quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(response_ms) "
-            f"FROM api_requests_per_minute WHERE {' AND '.join(tests)} "
-            f"GROUP BY start{groups} ORDER BY start{groups} LIMIT {bind(self.limit + 1, 'UInt32')}"
+            f"SELECT {start} AS start{groups}, sum(count), sum(errors), {QUANTILES_MERGE}{LEVELS}(response_ms) "
+            f"FROM {self._source(bind)} GROUP BY start{groups} ORDER BY start{groups} "
+            f"LIMIT {bind(self.limit + 1, 'UInt32')}"
         )
+
+    def _source(self, bind: Bind) -> str:
+        """The rollup per minute; for longer intervals requests by the hour, which there are fewer of."""
+        tests = [condition.sql(bind) for condition in self.conditions]
+        # An hour that is moved by a part of an hour lies in two.
+        moved = self.shift is not None and self.shift.seconds % 3600
+        if self.interval == "minute" or moved or not hours.whole(self.zone, self.since, self.until):
+            tests += filters.time_range("minute", self.since, self.until, bind)
+            return f"api_requests_per_minute WHERE {' AND '.join(tests)}"
+        names = "".join(f", {column.name}" for column in self.by)
+        parts = []
+        for bounds in hours.ranges(self.since, self.until, bind):
+            where = " AND ".join([*bounds, *tests]) or "1"
+            parts.append(
+                f"SELECT toStartOfHour(requested_at) AS hour{names}, count() AS rows, "
+                "countIf(status_code >= 400) AS failed, "
+                f"{QUANTILES_STATE}{LEVELS}(response_ms) AS state FROM api_requests WHERE {where} GROUP BY hour{names}"
+            )
+        union = " UNION ALL ".join(parts)
+        return f"(SELECT hour AS minute{names}, rows AS count, failed AS errors, state AS response_ms FROM ({union}))"
 
     def starts(self) -> Iterator[dt.datetime]:
         """Start of every interval from `since` to `until` in UTC, those without requests included."""
@@ -117,12 +161,49 @@ class TrendQuery:
         if len(groups) * len(starts) > self.limit:
             raise TrendsTooMany
         found = {(item["start"], *(item[name] for name in names)): item for item in items}
-        empty = {"count": 0, "errors": 0, "error_rate": None, **dict.fromkeys(QUANTILES)}
+        empty = {**NOTHING, "before": None} if self.compare else NOTHING
         return [
             found.get((start, *group), {"start": start, **dict(zip(names, group, strict=True)), **empty})
             for start in starts
             for group in groups
         ]
+
+
+def read(clickhouse: ClickHouse, query: TrendQuery) -> list[Item]:
+    """Count, errors, error rate and percentiles (ms) per interval and group, oldest first.
+
+    With a comparison each item has `before`: the same numbers of the earlier period, None if it had no requests.
+
+    Raises:
+        StoreError: no answer within the limits.
+        TrendsTooMany: more groups and intervals than an answer may have.
+    """
+    found = _ask(clickhouse, query)
+    if earlier := query.earlier():
+        found = _joined(query, found, _ask(clickhouse, earlier))
+    return query.filled(found) if query.fill else found
+
+
+def _ask(clickhouse: ClickHouse, query: TrendQuery) -> list[Item]:
+    parameters: dict[str, str | bytes] = {}
+    sql = query.sql(binder(parameters))
+    found = clickhouse.query(sql, parameters)
+    if len(found) > query.limit:
+        raise TrendsTooMany
+    return items(query, found)
+
+
+def _joined(query: TrendQuery, current: list[Item], before: list[Item]) -> list[Item]:
+    """The items of both periods, by their interval and group."""
+    names = ["start", *(column.name for column in query.by)]
+    joined = {tuple(item[name] for name in names): {**item, "before": None} for item in current}
+    for item in before:
+        key = tuple(item[name] for name in names)
+        at = joined.setdefault(key, {**dict(zip(names, key, strict=True)), **NOTHING})
+        at["before"] = {name: value for name, value in item.items() if name not in names}
+    if len(joined) > query.limit:
+        raise TrendsTooMany
+    return [joined[key] for key in sorted(joined)]
 
 
 def items(query: TrendQuery, found: Iterable[Sequence[Any]]) -> list[Item]:
@@ -132,13 +213,28 @@ def items(query: TrendQuery, found: Iterable[Sequence[Any]]) -> list[Item]:
         item: Item = {"start": dt.datetime.fromtimestamp(start, dt.UTC)}
         for column, value in zip(query.by, group, strict=True):
             item[column.name] = rows.text(value) if column.kind == "enum" else value
-        item |= {"count": count, "errors": errors, "error_rate": errors / count}
-        item |= {
+        result.append(item | measures(count, errors, quantiles))
+    return result
+
+
+def measures(count: int, errors: int, quantiles: Sequence[float] = (math.nan,) * len(QUANTILES)) -> Item:
+    """The numbers of a group of requests: count, errors, error_rate, p50, p95 and p99 (ms); None for what has none."""
+    return {
+        "count": count,
+        "errors": errors,
+        "error_rate": errors / count if count else None,
+        **{
             name: round(value, 3) if math.isfinite(value) else None
             for name, value in zip(QUANTILES, quantiles, strict=True)
-        }
-        result.append(item)
-    return result
+        },
+    }
+
+
+def reliable(item: Item) -> Item:
+    """The item without the percentiles for which it has too few requests, and so with what it is compared with."""
+    few = {name: None for name, least in MINIMUM_SAMPLE.items() if item["count"] < least}
+    before = item.get("before")
+    return item | few | ({"before": reliable(before)} if before else {})
 
 
 def parse(args: MultiDict[str, str], zone: ZoneInfo, now: dt.datetime | None = None) -> TrendQuery:
@@ -147,8 +243,8 @@ def parse(args: MultiDict[str, str], zone: ZoneInfo, now: dt.datetime | None = N
     `from` and `to` are widened to whole minutes, since that is what the rollup keeps.
 
     Args:
-        args: as `filters.decode` gives them: from, to, tz, interval, by (repeatable), fill and the columns of
-            the rollup.
+        args: as `filters.decode` gives them: from, to, tz, interval, by (repeatable), fill, compare and the
+            columns of the rollup.
         zone: where times without an offset are meant and whose hours and days count, unless `tz` says so.
 
     Raises:
@@ -168,7 +264,10 @@ def parse(args: MultiDict[str, str], zone: ZoneInfo, now: dt.datetime | None = N
     fill = filters.single(args, "fill", problems)
     if fill not in (None, "0", "1"):
         problems.add("fill", fill, FILL)
-    found = filters.read_conditions(args, {column.name: column for column in TREND_COLUMNS}, zone, problems)
+    compare = filters.single(args, "compare", problems)
+    if compare is not None and compare not in periods.COMPARISONS:
+        problems.add("compare", compare, COMPARE)
+    found = filters.read_conditions(args, {column.name: column for column in TREND_COLUMNS}.get, zone, problems)
     filters.unknown(args, problems)
     since, until = _whole_minutes(since, until, now or dt.datetime.now(dt.UTC))
     for name, moment in (("from", since), ("to", until)):
@@ -177,7 +276,7 @@ def parse(args: MultiDict[str, str], zone: ZoneInfo, now: dt.datetime | None = N
     if not problems.errors and (until - since) / INTERVALS[interval][0] > MAX_INTERVALS:
         problems.add("interval", interval, TOO_MANY_INTERVALS)
     problems.raise_if_any()
-    return TrendQuery(zone, since, until, interval, by, found, given, fill == "1")
+    return TrendQuery(zone, since, until, interval, by, found, given, fill == "1", compare=compare or "")
 
 
 def start_of(moment: dt.datetime, interval: str, zone: ZoneInfo) -> dt.datetime:

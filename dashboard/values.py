@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -41,19 +40,9 @@ class Text:
         return cls(show(text[:limit]), size, size > min(limit, len(text)))
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """A field before and after; None where there is no value."""
-
-    field: str
-    old: Text | None
-    new: Text | None
-    masked: bool
-
-
 def init_app(app: Flask) -> None:
     """Give the templates this module's filters."""
-    for function in (show, cell, panel, call, changes, message, status_class, method_tone):
+    for function in (show, cell, panel, call, status_class, method_tone):
         app.jinja_env.filters[function.__name__] = function
 
 
@@ -101,30 +90,6 @@ def call(item: dict[str, Any]) -> str:
     return f"{view}.{method}()" if method else str(view)
 
 
-def changes(item: dict[str, Any], limit: int) -> list[FieldChange]:
-    """The rows of the field diff of an admin change; empty if the values are not known."""
-    stored = item.get("changes")
-    if not isinstance(stored, list):
-        return []
-    masked = set(item.get("masked") or ())
-    rows = []
-    for change in stored:
-        if not isinstance(change, dict):
-            continue
-        name = str(change.get("field", ""))
-        rows.append(FieldChange(name, _side(change.get("old"), limit), _side(change.get("new"), limit), name in masked))
-    return rows
-
-
-def message(item: dict[str, Any]) -> Any:
-    """The change message: Django's JSON as a value, or the older free text."""
-    text = item.get("change_message") or ""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
 def status_class(code: int) -> str:
     """`ok`, `redirect`, `client` or `server`: the tone of a status code."""
     if code >= 500:
@@ -138,12 +103,6 @@ def method_tone(method: str) -> str:
     """`read`, `create`, `change`, `delete` or `other`: the tone of an HTTP method."""
     tones = {"GET": "read", "HEAD": "read", "POST": "create", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
     return tones.get(method, "other")
-
-
-def _side(value: object, limit: int) -> Text | None:
-    if value is None:
-        return None
-    return Text.of(pretty(value) if value != "" else '""', limit)
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -6,9 +6,47 @@ from flask import Flask, current_app, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from dashboard.views import account, auth, dead_letters, errors, events, home, objects, reports, summaries, trends
+from dashboard.views import (
+    account,
+    auth,
+    dead_letters,
+    errors,
+    events,
+    exports,
+    guide,
+    home,
+    integrations,
+    live,
+    looks,
+    objects,
+    payloads,
+    reports,
+    saved,
+    search,
+    slowest,
+    summaries,
+    trends,
+)
 
-_FOR_USERS = (home, reports, summaries, events, objects, trends, dead_letters, account)
+_FOR_USERS = (
+    home,
+    reports,
+    looks,
+    saved,
+    search,
+    exports,
+    summaries,
+    events,
+    payloads,
+    live,
+    objects,
+    trends,
+    slowest,
+    integrations,
+    dead_letters,
+    guide,
+    account,
+)
 _NAMES = frozenset(module.blueprint.name for module in _FOR_USERS)
 
 

@@ -8,7 +8,7 @@ from flask_babel import gettext
 from flask_login import current_user, login_user
 
 from dashboard import i18n
-from dashboard.accounts import LANGUAGES, THEMES, AccountError, Token
+from dashboard.accounts import CHOICES, AccountError, Token
 from dashboard.security import SessionUser
 from dashboard.state import state
 
@@ -23,12 +23,12 @@ def show() -> str:
 
 @blueprint.post("/account/preferences")
 def save_preferences() -> ResponseReturnValue:
-    """Keep language, time zone and theme."""
-    language, timezone = request.form.get("language", ""), request.form.get("timezone", "")
-    theme = request.form.get("theme", "")
-    if language not in LANGUAGES or timezone not in {*i18n.zone_names(), i18n.zone().key} or theme not in THEMES:
-        return _page(preferences_error=gettext("Choose a language, a time zone and a theme from the lists.")), 400
-    state().accounts.set_preferences(current_user.name, language=language, timezone=timezone, theme=theme)
+    """Keep language, time zone, theme, density and style of times."""
+    chosen = {name: request.form[name] for name in (*CHOICES, "timezone") if name in request.form}
+    known = {**CHOICES, "timezone": {*i18n.zone_names(), i18n.zone().key}}
+    if any(value not in known[name] for name, value in chosen.items()):
+        return _page(preferences_error=gettext("Choose from the lists.")), 400
+    state().accounts.set_preferences(current_user.name, **chosen)
     i18n.forget()
     flash(gettext("Your preferences are saved."))
     return redirect("/account")

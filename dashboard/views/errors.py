@@ -34,6 +34,7 @@ def _page(status: int, title: str, text: str, *, retry: bool = False) -> Respons
 
 def _store(error: StoreError) -> ResponseReturnValue:
     titles = {503: gettext("The data cannot be reached"), 504: gettext("The query took too long")}
+    titles[429] = gettext("Not now")
     title = titles.get(error.status, gettext("The answer is too large"))
     return _page(error.status, title, gettext(str(error)), retry=True)
 

@@ -22,15 +22,12 @@ from dashboard.views.reports import OF_THE_PAGE, cell_filter, event
 
 blueprint = Blueprint("events", __name__)
 
-RAW_COLUMNS = ("query_params", "data", "response", "errors", "change_message", "changes")
-
 
 def _add_rules(layout: Layout) -> None:
     name, endpoint = layout.report.name, layout.report.table
     for path, suffix, view in (
         ("", "", show),
         (".json", "_json", show_json),
-        ("/<column>.txt", "_raw", show_raw),
     ):
         blueprint.add_url_rule(
             f"/{name}/<uuid:event_id>{path}", f"{endpoint}{suffix}", view, defaults={"layout": layout}
@@ -68,20 +65,8 @@ def show(layout: Layout, event_id: UUID) -> ResponseReturnValue:
         labels=LABELS,
         actions=ACTIONS,
         clip=values.CLIP_IN_LIST if fragment else values.CLIP_ON_PAGE,
-        cell_filter=cell_filter(Address(f"/{report.name}")),
+        cell_filter=cell_filter(base if fragment else Address(f"/{report.name}")),
     )
-
-
-def show_raw(layout: Layout, event_id: UUID, column: str) -> Response:
-    """One payload in full, as plain text."""
-    if column not in RAW_COLUMNS or column not in layout.report.by_name:
-        abort(404)
-    item = state().store.row(layout.report, str(event_id), read_json=values.formatted)
-    if item is None:
-        abort(404)
-    response = _file(values.pretty(item[column]), "text/plain; charset=utf-8")
-    response.headers["Content-Disposition"] = f'inline; filename="{column}-{event_id}.txt"'
-    return response
 
 
 def show_json(layout: Layout, event_id: UUID) -> Response:

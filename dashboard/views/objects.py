@@ -11,11 +11,10 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext
 
-from dashboard import history, i18n
+from dashboard import dates, history, i18n
 from dashboard.address import Address
 from dashboard.filters import FilterErrors, decode, exact
 from dashboard.layouts import ACTIONS, LABELS
-from dashboard.ranges import with_offset
 from dashboard.rows import Item
 from dashboard.state import state
 from dashboard.views.reports import by_parameter
@@ -95,7 +94,8 @@ def _plain(address: Address) -> Address:
     for name, value in address.dropping("form", "before").pairs:
         text = value.strip()
         if text and (name, text) != ("reads", "0"):
-            pairs.append((name, with_offset(text, i18n.zone()) if name in ("from", "to") else text))
+            is_date = name in ("from", "to")
+            pairs.append((name, dates.moment(text, i18n.zone(), latest=name == "to") if is_date else text))
     return Address(address.path, tuple(pairs))
 
 

@@ -1,8 +1,8 @@
-"""The API report and the Admin report, and their CSV."""
+"""The API report and the Admin report."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,22 +10,31 @@ from uuid import UUID
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
+from flask_login import current_user
 
-from dashboard import export, i18n, rows, times, values
+from dashboard import dates, export, i18n, rows, tail, times, values
 from dashboard.address import Address
-from dashboard.columns import ADMIN_CHANGES, Report
+from dashboard.columns import ADMIN_CHANGES, FIELD, Report
 from dashboard.filters import FilterError, FilterErrors, Query, decode, exact, parse
-from dashboard.layouts import ACTIONS, LABELS, LAYOUTS, Field, Layout
-from dashboard.ranges import QUICK_RANGES, parameter, quick_range, with_offset
+from dashboard.formats import FORMATS
+from dashboard.layouts import ACTIONS, CELLS, HEADINGS, LABELS, LAYOUTS, Field, Layout
+from dashboard.looks import PARAMETERS, Look
+from dashboard.ranges import QUICK_RANGES, parameter, quick_range
 from dashboard.state import state
+from dashboard.store import Page
+from dashboard.views import looks, search
 
 blueprint = Blueprint("reports", __name__)
 
 PER_PAGE_CHOICES = (25, 50, 100, 250, 500)
 MOST_OPEN_ROWS = 10
+#: A list does not wait longer for the number of rows: it follows.
+COUNT_SECONDS = 0.3
 SUGGESTIONS = 20
-#: Parameters of the page alone: opened rows, a quick range to go to, and the mark of a form that was sent.
-OF_THE_PAGE = ("open", "range", "form")
+#: Parameters of the page alone: opened rows, a quick range to go to, the mark of a form that was sent, what was typed
+#: into the search bar, whether the facets are open, whether the choice of columns is open, and whether new rows come
+#: by themselves.
+OF_THE_PAGE = ("open", "range", "form", "search", "facets", "choose", "live")
 #: Parameters whose errors stand beside a field; the others are listed above the filters.
 _BESIDE_A_FIELD = {
     layout.report.name: {"q", "from", "to", *(field.name for field in layout.fields)} for layout in LAYOUTS
@@ -47,7 +56,6 @@ def _add_rules(layout: Layout) -> None:
     defaults = {"layout": layout}
     for path, suffix, view in (
         (f"/{name}", "", show_list),
-        (f"/{name}.csv", "_csv", show_csv),
         (f"/{name}/values/<column>", "_values", show_values),
     ):
         blueprint.add_url_rule(path, f"{endpoint}{suffix}", view, defaults=defaults)
@@ -55,10 +63,11 @@ def _add_rules(layout: Layout) -> None:
 
 def show_list(layout: Layout) -> ResponseReturnValue:
     """A page of rows, with filters, pager and opened rows."""
-    address = Address(request.path, tuple(request.args.items(multi=True)))
-    if target := _plain(address):
-        return redirect(str(target))
     report = layout.report
+    address = looks.listed(report)
+    target = search.target(report, address) or _plain(address) or looks.opening(report, address)
+    if isinstance(target, Address):
+        return redirect(str(target))
     shown: dict[str, Any] = {
         "layout": layout,
         "report": report,
@@ -66,21 +75,36 @@ def show_list(layout: Layout) -> ResponseReturnValue:
         "errors": {},
         "page": None,
         "query": None,
+        "bar": target or search.bar(report, address),
     }
     status = 200
     try:
+        if target:
+            raise FilterErrors([])
         args = decode(request.query_string)
         for name in OF_THE_PAGE:
             args.poplist(name)
         query = parse(args, report, i18n.zone())
         i18n.use_zone(query.zone)
-        page = state().store.page(query, large=False)
+        i18n.use_times(query.look.times or looks.STANDARD.times)
+        live = (address.values("live") or [""])[-1]
+        if target := _newest(query, address, live):
+            return redirect(str(target))
+        # Read before the rows: what is stored meanwhile comes twice rather than never, and is shown once.
+        position = state().store.stored(report) if live else {}
+        page = state().store.page(
+            looks.with_rows(layout, query), large=False, read_json=str, count_seconds=COUNT_SECONDS
+        )
+        if target := _edges(address, page):
+            return redirect(str(target))
         opened = _opened(report, address)
         shown |= {
             "query": query,
             "page": page,
             "health": state().store.health(),
             "opened": opened,
+            "live": live,
+            "position": tail.written(position),
             "related": state().store.related(report, list(opened.values())),
         }
         if not page.items and query.page > 1 and page.total:
@@ -97,13 +121,21 @@ def show_list(layout: Layout) -> ResponseReturnValue:
             "report.html",
             **shown,
             base=base,
-            chips=_chips(base),
+            plain=base.only(*PARAMETERS),
+            chips=_chips(base.setting("live", "1") if shown.get("live") else base),
+            shown=looks.shown(layout, shown["query"].look if shown["query"] else Look()),
+            headings=HEADINGS,
+            cells=CELLS,
+            views=state().saved.visible(current_user.name, report.name),
+            at_view=looks.at_view,
             fields={field.name: _typed(field, base) for field in layout.fields},
             labels=LABELS,
             actions=ACTIONS,
             quick_ranges=QUICK_RANGES,
+            dates=_dates(shown["query"], base),
             per_page_choices=PER_PAGE_CHOICES,
-            csv=str(base.dropping("page", "per_page").at(f"/{report.name}.csv")),
+            files=base.dropping("page", "per_page"),
+            most_rows={name: export.most_rows(format) for name, format in FORMATS.items()},
             unknown={
                 name: found for name, found in shown["errors"].items() if name not in _BESIDE_A_FIELD[report.name]
             },
@@ -111,7 +143,7 @@ def show_list(layout: Layout) -> ResponseReturnValue:
                 field.more and (base.values(field.name) or field.name in shown["errors"]) for field in layout.fields
             ),
             zone_name=i18n.zone().key,
-            cell_filter=cell_filter(base),
+            cell_filter=cell_filter(base.setting("live", "1") if shown.get("live") else base),
             clip=values.CLIP_IN_LIST,
             contains=_contains(shown["query"], base),
         ),
@@ -119,14 +151,23 @@ def show_list(layout: Layout) -> ResponseReturnValue:
     )
 
 
-def show_csv(layout: Layout) -> ResponseReturnValue:
-    """All rows that match, as CSV."""
-    try:
-        query = parse(decode(request.query_string), layout.report, i18n.zone())
-    except FilterErrors:
-        # The page shows each message beside its field.
-        return redirect(str(Address(f"/{layout.report.name}", tuple(request.args.items(multi=True)))))
-    return export.csv_response(query, i18n.language(), query.zone)
+def of_the_rows(layout: Layout, query: Query, base: Address) -> dict[str, Any]:
+    """What `rows.html` needs beside a page, to show rows of a live list."""
+    here = base.setting("live", "1")
+    return {
+        "layout": layout,
+        "report": layout.report,
+        "query": query,
+        "base": base,
+        "address": here,
+        "opened": {},
+        "columns": looks.shown(layout, query.look).columns,
+        "headings": HEADINGS,
+        "cells": CELLS,
+        "labels": LABELS,
+        "actions": ACTIONS,
+        "cell_filter": cell_filter(here),
+    }
 
 
 def show_values(layout: Layout, column: str) -> Response:
@@ -143,26 +184,73 @@ def _plain(address: Address) -> Address | None:
     if ranges := address.values("range"):
         target = address.without("from").without("to").dropping("range")
         try:
-            since, until = quick_range(ranges[-1], datetime.now(i18n.zone()))
+            since, until = quick_range(ranges[-1])
         except KeyError:
             return target
-        target = target.setting("from", parameter(since))
-        return target.setting("to", parameter(until)) if until else target
+        target = target.setting("from", str(since))
+        return target.setting("to", until) if until else target
     if not address.values("form"):
         return None
     pairs = []
     for name, value in address.dropping("form", "page", "open").pairs:
         text = value.strip()
         if text and (name, text) not in pairs:
-            pairs.append((name, with_offset(text, i18n.zone()) if name in ("from", "to") else text))
-    return Address(address.path, tuple(pairs))
+            pairs.append((name, search.date_parameter(address, name, text) if name in ("from", "to") else text))
+    return replace(address, pairs=tuple(pairs))
+
+
+def _newest(query: Query, address: Address, live: str) -> Address | None:
+    """Where a live list that shows anything but the newest rows leads to; None if it does not."""
+    if live in ("", "1", "paused") and not (live and (query.page > 1 or query.sort != f"-{query.report.time_column}")):
+        return None
+    here = address.dropping("page", "sort")
+    return here if live in ("1", "paused") else here.dropping("live")
 
 
 def event(report: Report, event_id: str) -> dict[str, Any] | None:
     """An event with its JSON as `detail.html` shows it; None if there is none with this id."""
-    # The diff needs the changes as values; a payload is shown as it was stored.
-    read_json = rows.parse_json if report is ADMIN_CHANGES else values.formatted
+    # The diff needs the changes as values; of a payload's text a tree decodes what it shows.
+    read_json = rows.parse_json if report is ADMIN_CHANGES else str
     return state().store.row(report, event_id, read_json=read_json)
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """The dates of a list.
+
+    Args:
+        words: what they are, if there are words for it.
+        typed: `from` and `to` as their fields show them.
+        fixed: the list with dates that do not move with the clock; None if they do not.
+    """
+
+    words: str | None
+    typed: dict[str, str]
+    fixed: Address | None
+
+
+def _dates(query: Query | None, base: Address) -> Dates:
+    """The dates of a list, as far as the URL can be understood."""
+    typed = {name: search.typed_date(base, name) for name in ("from", "to")}
+    if query is None:
+        return Dates(None, typed, None)
+    words = dates.words(query.given_since, query.given_until, i18n.language(), query.zone)
+    fixed = base
+    for name, given, moment in (("from", query.given_since, query.since), ("to", query.given_until, query.until)):
+        if moment and times.is_relative(given or ""):
+            fixed = fixed.setting(name, parameter(moment.astimezone(query.zone)))
+    if fixed is not base and query.until is None:
+        fixed = fixed.setting("to", parameter(datetime.now(query.zone)))
+    return Dates(words, typed, None if fixed is base else fixed)
+
+
+def _edges(address: Address, page: Page) -> Address | None:
+    """The address with the ids of the page's first and last row where it says `open=first` or `open=last`."""
+    ids = {"first": page.items[0]["event_id"], "last": page.items[-1]["event_id"]} if page.items else {}
+    if not set(ids) & set(address.values("open")):
+        return None
+    pairs = ((name, str(ids.get(value, value)) if name == "open" else value) for name, value in address.pairs)
+    return replace(address, pairs=tuple(pairs))
 
 
 def _opened(report: Report, address: Address) -> dict[str, dict[str, Any]]:
@@ -190,20 +278,22 @@ def _chips(base: Address) -> list[Chip]:
     """The active filters, in the order of the URL."""
     return [
         Chip(
-            str(LABELS.get(name.removeprefix("-"), name)),
+            str(LABELS.get(bare := name.removeprefix("-"), bare.removeprefix(FIELD))),
             _chip_value(name, value),
             name.startswith("-"),
             base.without(name, value),
         )
         for name, value in base.pairs
-        if name not in ("page", "per_page", "sort", "open")
+        if name not in ("page", "per_page", "sort", *OF_THE_PAGE, *PARAMETERS)
     ]
 
 
 def _chip_value(name: str, value: str) -> str:
     if name in ("from", "to"):
         try:
-            return i18n.moment(times.parse(value, i18n.zone(), latest=name == "to"))
+            return dates.word(value, i18n.language()) or i18n.moment(
+                times.instant(value, i18n.zone(), latest=name == "to")
+            )
         except ValueError:
             return value
     if name == "action" and value in ACTIONS:

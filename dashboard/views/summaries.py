@@ -26,6 +26,8 @@ blueprint = Blueprint("summaries", __name__)
 #: Share of the width of a bucket that its bar takes, and the least height of a part that counts anything (percent).
 BAR_SHARE = 0.8
 LEAST_HEIGHT = 2.0
+#: Longest that counting all may take, and then that counting the first 100,000 may.
+COUNT_SECONDS = 5
 _OF_THE_LIST = ("open", "page", "fragment")
 
 
@@ -103,6 +105,15 @@ def show_facets(layout: Layout) -> ResponseReturnValue:
         }
 
     return _answer(layout, "facets", gettext("Facets"), read)
+
+
+def show_count(layout: Layout) -> ResponseReturnValue:
+    """How many rows match, for a list that did not wait for it."""
+
+    def read(query: Query, _base: Address) -> dict[str, Any]:
+        return {"found": state().store.count(query, COUNT_SECONDS)}
+
+    return _answer(layout, "count", gettext("Matching items"), read)
 
 
 def _answer(
@@ -244,7 +255,7 @@ def _choice(facet: Facet, value: Value, base: Address) -> Choice:
 
 
 for _layout in LAYOUTS:
-    for _name, _view in (("histogram", show_histogram), ("facets", show_facets)):
+    for _name, _view in (("histogram", show_histogram), ("facets", show_facets), ("count", show_count)):
         blueprint.add_url_rule(
             f"/{_layout.report.name}/{_name}",
             f"{_layout.report.table}_{_name}",

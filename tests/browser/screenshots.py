@@ -1,4 +1,4 @@
-"""Pictures of the pages for README and docs, taken from the demo: `make screenshots`."""
+"""Pictures of the pages for README, docs and the user guide, taken from the demo: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.test_road import PASSWORD, Stack
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 TRAFFIC_SECONDS = 150
+#: For the guide: the part of a page that is taken, at most so wide and so high.
+GUIDE = {"width": 1200, "height": 720}
+#: Menus of the API report, by the picture's name.
+MENUS = {"export": ".export-menu", "views": ".views-menu", "columns": ".look-menu"}
 
 
 def main() -> None:
@@ -26,30 +30,86 @@ def main() -> None:
         try:
             time.sleep(TRAFFIC_SECONDS)
             chromium = playwright.chromium.launch(
-                executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
-                args=["--no-sandbox", "--lang=es-ES"],
+                executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"), args=["--no-sandbox"]
             )
-            page = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="es-ES").new_page()
-            page.goto(f"{stack.dashboard}/login")
-            page.get_by_label("Usuario").fill("admin")
-            page.get_by_label("Contraseña").fill(PASSWORD)
-            page.keyboard.press("Enter")
-            page.wait_for_url(f"{stack.dashboard}/")
-            request = stack.api("api-requests", method="PATCH", status_code="200", per_page=1)["items"][0]["event_id"]
-            change = stack.api("admin-changes", changed_fields="postalcode", per_page=1)["items"][0]["event_id"]
-            since = (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%MZ")
-            for name, path in {
-                "home": "/",
-                "api-requests": f"/api-requests?method=PATCH&status_code=200&open={request}",
-                "admin-changes": f"/admin-changes?changed_fields=postalcode&open={change}",
-                "trends": f"/trends?interval=minute&from={since}",
-            }.items():
-                page.goto(stack.dashboard + path)
-                page.wait_for_load_state("networkidle")
-                page.screenshot(path=IMAGES / f"{name}.png")
+            for_readme(stack, visit(chromium, stack, {"width": 1440, "height": 900}))
+            for language in ("es", "en"):
+                for_guide(stack, visit(chromium, stack, GUIDE), language)
             chromium.close()
         finally:
             stack.down()
+
+
+def visit(chromium: Browser, stack: Stack, size: dict[str, int]) -> Page:
+    """The start page, logged in, in light."""
+    page = chromium.new_context(viewport=size, locale="es-ES", color_scheme="light").new_page()
+    page.goto(f"{stack.dashboard}/login")
+    page.locator("[name=name]").fill("admin")
+    page.locator("[name=password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{stack.dashboard}/")
+    return page
+
+
+def for_readme(stack: Stack, page: Page) -> None:
+    """Whole pages."""
+    request = stack.api("api-requests", method="PATCH", status_code="200", per_page=1)["items"][0]["event_id"]
+    change = some_change(stack)
+    since = (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%MZ")
+    for name, path in {
+        "home": "/",
+        "api-requests": f"/api-requests?method=PATCH&status_code=200&open={request}",
+        "admin-changes": f"/admin-changes?changed_fields=postalcode&open={change}",
+        "trends": f"/trends?interval=minute&from={since}",
+    }.items():
+        open_page(page, stack.dashboard + path)
+        page.screenshot(path=IMAGES / f"{name}.png")
+
+
+def for_guide(stack: Stack, page: Page, language: str) -> None:
+    """Parts of pages, in a language of the guide."""
+    page.locator(".user-menu summary").click()
+    page.locator(f"button[name=language][value={language}]").click()
+    page.wait_for_load_state("networkidle")
+    folder = IMAGES / "guide" / language
+    folder.mkdir(parents=True, exist_ok=True)
+    change = some_change(stack)
+    for name, path in {
+        "home": "/",
+        "report": "/api-requests?method=PATCH",
+        "detail": f"/admin-changes/{change}",
+        "trends": "/trends?interval=minute",
+    }.items():
+        open_page(page, stack.dashboard + path)
+        page.screenshot(path=folder / f"{name}.png")
+    for name, menu in MENUS.items():
+        open_page(page, f"{stack.dashboard}/api-requests?method=PATCH")
+        page.locator(f"{menu} > summary").click()
+        box = page.locator(f"{menu} > .menu-body").bounding_box()
+        assert box
+        left = max(0, box["x"] - 240)
+        right = min(GUIDE["width"], box["x"] + box["width"] + 24)
+        clip = {
+            "x": left,
+            "y": 52,
+            "width": right - left,
+            "height": min(GUIDE["height"], box["y"] + box["height"] + 16) - 52,
+        }
+        page.screenshot(path=folder / f"{name}.png", clip=clip)  # type: ignore[arg-type]
+
+
+def some_change(stack: Stack) -> str:
+    """The id of a change of a postal code, as soon as there is one."""
+    found = stack.until(
+        lambda: stack.api("admin-changes", action="change", changed_fields="postalcode", per_page=1)["items"], 120
+    )
+    return str(found[0]["event_id"])
+
+
+def open_page(page: Page, url: str) -> None:
+    """Go there and wait until everything has come."""
+    page.goto(url)
+    page.wait_for_load_state("networkidle")
 
 
 if __name__ == "__main__":

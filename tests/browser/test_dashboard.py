@@ -87,6 +87,7 @@ def test_axe_finds_nothing_and_no_page_is_too_wide(browser: Browser, site: Site,
                 if page.locator(summary).count() and not page.locator(summary).first.evaluate("e => e.parentNode.open"):
                     page.locator(summary).first.click()
             expect(page.locator("[aria-busy=true]")).to_have_count(0)
+            page.evaluate("scrollTo(0, 0)")  # what the bar at the top covers elsewhere is no fault of the page
             page.evaluate(axe)
             found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
             said = [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in found["violations"]]
@@ -99,7 +100,7 @@ def test_a_row_opens_and_closes_in_place_and_the_url_keeps_it(browser: Browser, 
         page.goto("/api-requests?user=phicustester")
         row = page.get_by_role("button", name="Detalles").first
         row.click()
-        expect(page.get_by_label("Parámetros")).to_contain_text('"postalcode": "1505"')
+        expect(page.get_by_role("region", name="Parámetros")).to_contain_text(re.compile(r"postalcode\W+1505"))
         assert parse_qs(urlsplit(page.url).query)["open"] == [str(sites.PATCH_ID)]
         page.reload()
         expect(page.locator(".detail-row")).to_be_visible()
@@ -168,19 +169,19 @@ def test_reading_and_filtering_work_without_scripts(browser: Browser, site: Site
     with Visit(browser, site, java_script_enabled=False) as page:
         page.goto("/api-requests?user=phicustester")
         page.get_by_role("button", name="Detalles").first.click()
-        expect(page.get_by_label("Parámetros")).to_contain_text('"postalcode": "1505"')
+        expect(page.get_by_role("region", name="Parámetros")).to_contain_text(re.compile(r"postalcode\W+1505"))
         page.get_by_role("button", name="Detalles").first.click()
         expect(page.locator(".detail-row")).to_have_count(0)
-        page.get_by_label("Texto en cualquier columna o contenido").fill("1505")
+        page.locator("#search").fill("usuario:phicustester 1505")
         page.get_by_role("button", name="Buscar").click()
-        page.wait_for_url("**/api-requests?q=1505&user=phicustester")
+        page.wait_for_url("**/api-requests?user=phicustester&q=1505")
         expect(page.locator("tr.row")).to_have_count(1)
         page.goto("/admin-changes")
         page.get_by_label("Filas por página").first.select_option("50")
         page.get_by_role("button", name="Ir", exact=True).first.click()
         page.wait_for_url("**/admin-changes?per_page=50")
         page.goto("/trends?from=2026-11-22&to=2026-11-23")
-        expect(page.locator(".plain-table")).to_contain_text("22/11/2026 09:00")
+        expect(page.locator(".plain-table.numbers")).to_contain_text("22/11/2026 09:00")
 
 
 @pytest.mark.parametrize("size", SIZES)

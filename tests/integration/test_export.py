@@ -25,9 +25,9 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import export
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS
 from dashboard.filters import decode, exact, parse
+from dashboard.formats import csv as csv_format
 from dashboard.state import EXTENSION
 from dashboard.store import StoreUnavailable
 from schemas.migrations import apply
@@ -152,7 +152,7 @@ def spelled(value: str) -> str:
 
 @given(st.text(alphabet=st.sampled_from("=+-@＝\t\r\n\"' ;,\ufeff\x00\u200ba1") | st.characters(), max_size=12))
 def test_no_text_starts_a_formula(text: str) -> None:
-    cell = export._quoted(text)
+    cell = csv_format._quoted(text)
     for separator in ",;\t":
         [[parsed]] = csv.reader(io.StringIO(cell, newline=""), delimiter=separator, strict=True)
         assert harmless(parsed)
@@ -162,7 +162,7 @@ def test_no_text_starts_a_formula(text: str) -> None:
     ("number", "text"), [(0.0, "0.0"), (12.5, "12.5"), (-3.25, "-3.25"), (1e-7, "0.0000001"), (1e20, "1" + "0" * 20)]
 )
 def test_numbers_stay_numbers(number: float, text: str) -> None:
-    write = export._writer(API_REQUESTS.by_name["response_ms"], ".", MADRID)
+    write = csv_format._writer(API_REQUESTS.by_name["response_ms"], ".", MADRID)
     assert float(write(number)) == number
     assert write(number).removesuffix(".0") == text.removesuffix(".0")
 

@@ -75,7 +75,7 @@ def test_a_row_opens_to_four_panels(user: FlaskClient) -> None:
     fragment = user.get(f"/api-requests/{sites.PATCH_ID}?fragment=1").text
     for part in (page, fragment):
         text = text_of(part)
-        assert re.search(r'Parámetros { "postalcode": "1505" } Datos', text)
+        assert "Parámetros postalcode 1505 texto Como texto Datos" in re.sub(r" Sin 1505 ", " ", text)
         assert re.search(r"Respuesta – Errores –", text)
         assert "Campos enmascarados wifi_password" in text
     assert "<html" not in fragment
@@ -85,7 +85,7 @@ def test_a_row_opens_to_four_panels(user: FlaskClient) -> None:
 def test_the_admin_report_shows_old_and_new_values(user: FlaskClient) -> None:
     text = text_of(user.get(f"/admin-changes?user=ignacio&open={sites.CHANGE_ID}").text)
     assert "22/11/2026 09:55:36 ignacio Modificación isp | cpe pim0585" in text
-    assert '[ { "changed": { "fields": [ "Postal code" ] } } ]' in text
+    assert "0 objeto · 1 changed objeto · 1 fields lista · 1 0 Postal code texto" in text
     stars = "*" * 20
     assert (
         "Campo Antes Después postalcode 1504 1505 "
@@ -135,12 +135,32 @@ def test_a_sent_form_becomes_a_url_without_empty_fields_that_means_the_same_to_e
     assert winter.location == "/trends?interval=day&from=2026-01-01T10:00:00%2B01:00"
 
 
-def test_a_quick_range_becomes_instants(user: FlaskClient) -> None:
+def test_a_quick_range_moves_with_the_clock_until_it_is_fixed(user: FlaskClient) -> None:
     answer = user.get("/admin-changes?user=ignacio&from=2020-01-01&page=2&range=yesterday")
+    assert answer.location == "/admin-changes?user=ignacio&from=now-1d/d&to=now/d"
+    page = user.get(answer.location).text
+    fixed = re.search(r'<a href="([^"]+)"[^>]*>Como fechas fijas<', page)
+    assert fixed
     assert re.fullmatch(
-        r"/admin-changes\?user=ignacio&from=[-\d]+T00:00:00%2B0[12]:00&to=[-\d]+T00:00:00%2B0[12]:00", answer.location
+        r"/admin-changes\?user=ignacio&from=[-\d]+T00:00:00%2B0[12]:00&to=[-\d]+T00:00:00%2B0[12]:00",
+        html.unescape(fixed[1]),
     )
+    assert "Como fechas fijas" not in user.get(html.unescape(fixed[1])).text
     assert "range" not in user.get("/trends?range=30d").location
+
+
+@pytest.mark.parametrize(
+    ("typed", "location"),
+    [
+        ("from=ayer", "from=now-1d/d"),
+        ("from=%C3%BAltimos+15+min&to=", "from=now-15m"),
+        ("from=15/11/2026+10:30&to=16/11/2026", "from=2026-11-15T10:30:00%2B01:00&to=2026-11-16T00:00:00%2B01:00"),
+        ("from=gestern", "from=gestern"),
+    ],
+)
+def test_date_fields_take_words(user: FlaskClient, typed: str, location: str) -> None:
+    for path in ("/api-requests", "/trends"):
+        assert user.get(f"{path}?form=1&{typed}").location == f"{path}?{location}"
 
 
 @pytest.mark.parametrize(
@@ -200,8 +220,8 @@ def test_headings_sort(user: FlaskClient) -> None:
 
 def test_a_row_has_its_own_page_and_its_payloads_in_full(user: FlaskClient) -> None:
     page = user.get(f"/api-requests/{sites.HUGE_ID}").text
-    assert "Los primeros 200.000 de 10.000." in text_of(page)
-    assert len(page) < 300_000
+    assert "Los 10.000.000 caracteres" in text_of(page)
+    assert len(page) < 60_000
     raw = user.get(f"/api-requests/{sites.HUGE_ID}/data.txt")
     assert raw.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert "sandbox" in raw.headers["Content-Security-Policy"]
@@ -231,7 +251,7 @@ def test_trends_draw_and_tell_the_same(user: FlaskClient) -> None:
     page = user.get("/trends?from=2026-11-22&to=2026-11-23&interval=day").text
     text = text_of(page)
     assert "Peticiones 8 Errores 1 Tasa de errores 12,50 %" in text
-    assert page.count('<figure class="card">') == 2
+    assert page.count('<figure class="card">') == 3
     assert re.search(r"22/11/2026 00:00 8 1 12,50 % ", text)
     target = re.search(r'<td><a href="(/api-requests\?[^"]+)"', page)
     assert target

@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
+from dashboard import searching
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, Report
 from dashboard.filters import FilterErrors, Query, decode, exact, parse
 
 MADRID = ZoneInfo("Europe/Madrid")
+#: What the index `words` is made of.
+WORDS = searching._expression()
 HOSTILE = "x'; DROP TABLE api_requests --\\ {p0:String} %(a)s `\"\t\r\n é🎉"
 
 
@@ -50,8 +53,12 @@ def test_nothing_asked_is_everything_newest_first() -> None:
         ("user=a&user=b", "((user = {p0:String}) OR (user = {p1:String}))", ["a", "b"]),
         ("-user=a&-user=b", "NOT ((user = {p0:String}) OR (user = {p1:String}))", ["a", "b"]),
         ("user=", "((user = {p0:String}))", [""]),
-        ("path=/api/*", "((path LIKE {p0:String}))", ["/api/%"]),
-        ("path=100%25_*", "((path LIKE {p0:String}))", ["100\\%\\_%"]),
+        ("path=/api/*", f"((path LIKE {{p0:String}} AND hasAllTokens({WORDS}, {{p1:String}})))", ["/api/%", "api"]),
+        (
+            "path=100%25_*",
+            f"((path LIKE {{p0:String}} AND hasAllTokens({WORDS}, {{p1:String}})))",
+            ["100\\%\\_%", "100"],
+        ),
         (r"path=\*", "((path = {p0:String}))", ["*"]),
         (r"path=\\*", "((path LIKE {p0:String}))", ["\\\\%"]),
         (r"user=DOMAIN\user", "((user = {p0:String}))", ["DOMAIN\\user"]),
@@ -148,7 +155,13 @@ def test_an_enum_takes_wildcards_over_its_choices() -> None:
         ("sort=--user", "sort"),
         ("sort=data", "sort"),
         ("sort=user&sort=path", "sort"),
-        ("q=a&q=b", "q"),
+        ("requested_at=>now-1h", "requested_at"),
+        ("from=now-1x", "from"),
+        ("from=now-99999y", "from"),
+        ("from=now&to=now-1h", "to"),
+        ("field.=1", "field."),
+        ("field.a%0Ab=1", "field.a\\nb"),
+        ("field." + "x" * 101 + "=1", "field." + "x" * 94),
         ("user=a%00b", "user"),
         ("q=%00", "q"),
         ("user=%FF", "user"),
@@ -234,6 +247,9 @@ def test_search_looks_at_numbers_addresses_and_ids_only_when_they_can_match() ->
         assert name not in words
     for name in ("path", "data", "response", "errors", "masked"):
         assert name in words
+    both, parameters = query("q=one&q=two&-q=three", ADMIN_CHANGES).where()
+    assert parameters == {"p0": "one", "p1": "two", "p2": "three"}
+    assert re.fullmatch(r"\([^)]*p0.*\) AND \(.*p1.*\) AND NOT \(.*p2.*\)", both)
     digits, parameters = query("q=404").where()
     assert "toString(status_code) = {p0:String}" in digits
     assert "remote_addr" in digits
@@ -254,6 +270,34 @@ def test_changes_to_the_url() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("now", "2026-03-30T10:20:30.000Z"),
+        ("now-15m", "2026-03-30T10:05:30.000Z"),
+        # The clocks were put forward on Sunday the 29th: hours pass, days are those of the calendar.
+        ("now-48h", "2026-03-28T10:20:30.000Z"),
+        ("now-2d", "2026-03-28T11:20:30.000Z"),
+        ("now/m", "2026-03-30T10:20:00.000Z"),
+        ("now/h", "2026-03-30T10:00:00.000Z"),
+        ("now/d", "2026-03-29T22:00:00.000Z"),
+        ("now-1d/d", "2026-03-28T23:00:00.000Z"),
+        ("now/w", "2026-03-29T22:00:00.000Z"),
+        ("now-1w/w", "2026-03-22T23:00:00.000Z"),
+        ("now-1M", "2026-02-28T11:20:30.000Z"),
+        ("now-1M/M", "2026-01-31T23:00:00.000Z"),
+        ("now-13M/y", "2024-12-31T23:00:00.000Z"),
+    ],
+)
+def test_relative_times_move_with_the_clock_of_the_zone(text: str, expected: str) -> None:
+    now = dt.datetime(2026, 3, 30, 10, 20, 30, tzinfo=dt.UTC)
+    found = parse(decode(f"from={text}".encode()), API_REQUESTS, MADRID, now)
+    assert found.since
+    assert found.since.isoformat(timespec="milliseconds").replace("+00:00", "Z") == expected
+    # They stay relative in the URL.
+    assert found.args() == {"from": [text]}
+
+
 names = st.sampled_from([sign + column.name for column in API_REQUESTS.columns for sign in ("", "-")])
 singles = st.sampled_from(["from", "to", "q", "sort", "page", "per_page", "tz", "nonsense"])
 pairs = st.lists(
@@ -272,6 +316,7 @@ def test_no_value_becomes_sql(arguments: list[tuple[str, str]]) -> None:
     known = {column.name for column in API_REQUESTS.columns}
     known |= {"AND", "OR", "NOT", "LIKE", "BETWEEN", "has", "arrayExists", "item", "toString", "toIPv6", "if"}
     known |= {"positionCaseInsensitive", "positionCaseInsensitiveUTF8", "replaceOne", "ffff", "0"}
+    known |= {"hasAllTokens", "lower", "concatWithSeparator", "arrayStringConcat"}
     assert set(re.findall(r"\w+", skeleton)) <= known
     assert set(re.findall(r"[^\w\s]", skeleton)) <= set("?(),=<>-':")
     assert set(parameters) == set(re.findall(r"\{(p[0-9]+):", sql))
@@ -292,7 +337,12 @@ def test_a_query_renders_back(arguments: list[tuple[str, str]]) -> None:
 @given(st.text(max_size=50).filter(lambda text: "\0" not in text))
 def test_exact_matches_the_text_itself(text: str) -> None:
     found = parse(MultiDict([("path", exact(text))]), API_REQUESTS, MADRID)
-    assert found.where() == ("((path = {p0:String}))", {"p0": text})
+    sql, parameters = found.where()
+    words = f" AND hasAllTokens({WORDS}, {{p1:String}})" if "p1" in parameters else ""
+    assert sql == f"((path = {{p0:String}}{words}))"
+    assert parameters.pop("p0") == text
+    # Only whole words of the text, which the index of words holds.
+    assert set(parameters.get("p1", "").split()) <= set(re.findall("[0-9a-z]+", text.lower()))  # type: ignore[arg-type]
 
 
 @given(st.binary(max_size=60))

@@ -14,7 +14,7 @@ CATALOG = DASHBOARD / "translations/es/LC_MESSAGES/messages.po"
 # What marks a text in Python: gettext's names, ours, and the errors whose texts reach a page.
 KEYWORDS = {
     **dict.fromkeys(("_", "N_", "gettext", "lazy_gettext"), None),
-    **dict.fromkeys(("AccountError", "StoreUnavailable", "QueryTooSlow", "ResultTooLarge"), None),
+    **dict.fromkeys(("AccountError", "StoreUnavailable", "QueryTooSlow", "TooManyQueries", "ResultTooLarge"), None),
     "ngettext": (1, 2),
 }
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]

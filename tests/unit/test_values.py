@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard import values
 from dashboard.address import Address
-from dashboard.ranges import QUICK_RANGES, parameter, quick_range, with_offset
 from dashboard.rows import Cut
 from dashboard.security import safe_next
 
@@ -60,21 +57,6 @@ def test_a_view_is_shown_with_its_method() -> None:
     assert values.call({"view": "", "view_method": "get"}) == ""
 
 
-def test_changes_tell_no_value_from_an_empty_one_and_mark_what_was_masked() -> None:
-    item = {
-        "masked": ["psk"],
-        "changes": [{"field": "a", "old": None, "new": ""}, {"field": "psk", "old": 1, "new": [2]}, "odd", None],
-    }
-    first, second = values.changes(item, 10)
-    assert first.old is None
-    assert first.new
-    assert first.new.text == '""'
-    assert (first.masked, second.masked) == (False, True)
-    assert values.changes({"changes": "not a list"}, 10) == []
-    assert values.message({"change_message": '[{"added": {}}]'}) == [{"added": {}}]
-    assert values.message({"change_message": "Changed name."}) == "Changed name."
-
-
 def test_an_address_changes_one_thing_and_goes_back_to_the_first_page() -> None:
     here = Address("/api-requests", (("user", "a"), ("user", "b"), ("page", "3"), ("open", "x")))
     assert str(here.adding("user", "a")) == "/api-requests?user=b&user=a"
@@ -93,27 +75,6 @@ def test_after_a_form_nobody_leaves_the_site(target: str) -> None:
     assert safe.startswith("/")
     assert not safe.startswith(("//", "/\\"))
     assert safe in ("/", target)
-
-
-def test_quick_ranges_count_real_hours_where_clocks_change() -> None:
-    # On 25 October 2026 the clocks went back at 3:00.
-    now = dt.datetime(2026, 10, 25, 12, 0, tzinfo=MADRID)
-    assert parameter(quick_range("24h", now)[0]) == "2026-10-24T13:00:00+02:00"
-    assert [parameter(day) for day in quick_range("today", now) if day] == ["2026-10-25T00:00:00+02:00"]
-    monday = dt.datetime(2026, 10, 26, 12, 0, tzinfo=MADRID)
-    since, until = quick_range("yesterday", monday)
-    assert until
-    assert (parameter(since), parameter(until)) == ("2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00")
-    for name in QUICK_RANGES:
-        assert quick_range(name, now)[0] < now
-    with pytest.raises(KeyError):
-        quick_range("forever", now)
-
-
-def test_typed_times_get_the_readers_offset() -> None:
-    assert with_offset("2026-07-01T10:00", MADRID) == "2026-07-01T10:00:00+02:00"
-    assert with_offset("2026-07-01T10:00Z", MADRID) == "2026-07-01T10:00Z"
-    assert with_offset("nonsense", MADRID) == "nonsense"
 
 
 def test_json_is_shown_as_it_was_stored() -> None:

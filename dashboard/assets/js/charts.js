@@ -1,6 +1,11 @@
 // Shows the numbers of the interval under the pointer; without scripts the browser shows them as a tooltip.
+import { zoom } from "./zoom.js";
+
 export function charts() {
-  for (const chart of document.querySelectorAll(".chart:not(.zoomable)")) tip(chart);
+  for (const chart of document.querySelectorAll(".chart:not(.zoomable)")) {
+    tip(chart);
+    if (chart.querySelector(".plot a")) zoom(chart.querySelector(".plot"));
+  }
 }
 
 export function tip(chart) {

@@ -1,7 +1,7 @@
 // Copies an event, in the form that its button names, to the clipboard.
 export function copies() {
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy], [data-copy-link]");
+    const button = event.target.closest("[data-copy], [data-copy-link], [data-copy-text]");
     if (!button) return;
     const box = button.closest(".copies");
     const done = await copy(button);
@@ -10,6 +10,7 @@ export function copies() {
 }
 
 async function copy(button) {
+  if (button.dataset.copyText) return put(button.dataset.copyText);
   if (button.dataset.copyLink) return put(new URL(button.dataset.copyLink, location).href);
   const answer = await fetch(button.dataset.copy).catch(() => null);
   return answer?.ok && !answer.redirected ? put(await answer.text()) : false;

@@ -13,7 +13,9 @@ export function menus() {
   });
   for (const menu of all) {
     menu.addEventListener("focusout", (event) => {
-      if (event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false;
+      const next = event.relatedTarget;
+      // A press on a label's text focuses the page around the menu for a moment.
+      if (next && !menu.contains(next) && !next.contains(menu)) menu.open = false;
     });
   }
 }

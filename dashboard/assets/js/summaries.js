@@ -9,6 +9,7 @@ export function summaries() {
   for (const alone of document.querySelectorAll(".summary")) draw(alone);
   const facets = document.querySelector("details.facets");
   if (facets) beside(facets);
+  for (const late of document.querySelectorAll("[data-late]")) load(late, late.dataset.late);
 }
 
 function draw(place) {
@@ -30,6 +31,7 @@ function beside(facets) {
     show();
     if (root.classList.contains("facets-open") === facets.open) return;
     root.classList.toggle("facets-open", facets.open);
+    tell();
     try {
       localStorage.setItem("krill-logger-facets", facets.open ? "open" : "closed");
     } catch {
@@ -37,12 +39,20 @@ function beside(facets) {
     }
   });
   facets.open = root.classList.contains("facets-open");
+  // So that a link shows others what is seen here.
+  if (facets.open !== matchMedia("(min-width: 1400px)").matches) tell();
   show();
+
+  function tell() {
+    const here = new URL(location.href);
+    here.searchParams.set("facets", facets.open ? "open" : "closed");
+    history.replaceState(history.state, "", here);
+  }
 }
 
-async function load(place) {
+async function load(place, source = place.dataset.fragment) {
   place.setAttribute("aria-busy", "true");
-  const answer = await fetch(place.dataset.fragment).catch(() => null);
+  const answer = await fetch(source).catch(() => null);
   const text = answer?.ok && !answer.redirected ? await answer.text().catch(() => null) : null;
   place.removeAttribute("aria-busy");
   if (text === null) {

@@ -1,0 +1,91 @@
+"""Requests by the hour, from the projections of `api_requests` where one fits: what long ranges are counted with.
+
+A range is read as whole hours, which projections have, and the rest at both ends, for which there are the rows.
+"""
+
+# ruff: noqa: S608 (names in SQL text come from columns.py; values are always parameters)
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+from dashboard.clickhouse import ClickHouse
+from dashboard.columns import API_REQUESTS
+from dashboard.conditions import TIME, Bind
+from dashboard.filters import Query, binder
+
+#: Columns by one of which a projection counts.
+COLUMNS = frozenset(("user", "route", "method", "status_code", "host", "view", "object_type", "action"))
+HOUR = dt.timedelta(hours=1)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+# What the hour of a row can be.
+_LATEST = dt.datetime(2106, 1, 1, tzinfo=dt.UTC)
+
+
+def covered(query: Query, *more: str) -> bool:
+    """Whether a projection counts the rows that match `query` by the columns `more`."""
+    names = {condition.column.name for condition in query.conditions} | set(more)
+    texts = query.q or query.without_q
+    return query.report is API_REQUESTS and not texts and len(names) <= 1 and names <= COLUMNS
+
+
+def whole(zone: ZoneInfo, since: dt.datetime, until: dt.datetime) -> bool:
+    """Whether the zone's clocks differ from UTC by whole hours at any time between the two."""
+    moments = [since + (until - since) * part / 400 for part in range(401)]
+    return not any((moment.astimezone(zone).utcoffset() or dt.timedelta()) % HOUR for moment in moments)
+
+
+def counted(query: Query, bind: Bind, *more: str) -> str:
+    """A subquery of the rows that match: hour, the columns `more`, rows."""
+    tests = [condition.sql(bind) for condition in query.conditions]
+    names = "".join(f", {name}" for name in more)
+    parts = []
+    for bounds in ranges(query.since, query.until, bind):
+        where = " AND ".join([*bounds, *tests]) or "1"
+        parts.append(
+            f"SELECT toStartOfHour(requested_at) AS hour{names}, count() AS rows FROM {query.report.table} "
+            f"WHERE {where} GROUP BY hour{names}"
+        )
+    return f"({' UNION ALL '.join(parts)})"
+
+
+def by_hour(clickhouse: ClickHouse, query: Query) -> list[tuple[dt.datetime, int]]:
+    """The hours (UTC) with rows that match, the newest first, and how many. For a query that is `covered`."""
+    parameters: dict[str, str | bytes] = {}
+    found = clickhouse.query(
+        f"SELECT toUnixTimestamp(hour) AS start, sum(rows) FROM {counted(query, binder(parameters))} "
+        "GROUP BY start ORDER BY start DESC",
+        parameters,
+    )
+    return [(dt.datetime.fromtimestamp(start, dt.UTC), rows) for start, rows in found]
+
+
+def count(clickhouse: ClickHouse, query: Query) -> int:
+    """How many rows match. For a query that is `covered`."""
+    parameters: dict[str, str | bytes] = {}
+    return int(clickhouse.query(f"SELECT sum(rows) FROM {counted(query, binder(parameters))}", parameters)[0][0])
+
+
+def ranges(since: dt.datetime | None, until: dt.datetime | None, bind: Bind) -> list[list[str]]:
+    """The tests of the whole hours between `since` (included) and `until`, then those of the parts of an hour left."""
+    since = None if since is None or since <= _EPOCH else since
+    until = None if until is None or until >= _LATEST else until
+    first, last = _next_hour(since) if since else None, until - (until - _EPOCH) % HOUR if until else None
+    if first and last and first >= last:
+        return [_between("requested_at", since, until, bind)]
+    tests = [_between("toStartOfHour(requested_at)", first, last, bind)]
+    edges = [(since, first), (last, until)]
+    return tests + [_between("requested_at", *edge, bind) for edge in edges if edge[0] and edge[0] != edge[1]]
+
+
+def _between(name: str, since: dt.datetime | None, until: dt.datetime | None, bind: Bind) -> list[str]:
+    return [
+        f"{name} {sign} {bind(moment, TIME)}" for sign, moment in ((">=", since), ("<", until)) if moment is not None
+    ]
+
+
+def _next_hour(moment: dt.datetime) -> dt.datetime:
+    return moment + -(moment - _EPOCH) % HOUR
+
+
+__all__ = ["COLUMNS", "HOUR", "by_hour", "count", "counted", "covered", "ranges", "whole"]

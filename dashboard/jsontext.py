@@ -1,0 +1,60 @@
+"""Regular expressions (RE2) that find a key and its value in JSON text, at any depth.
+
+A quoted text before a colon can be nothing but a key: within a string its quotes would be escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+#: What a value is asked for with: a plain text, or None for any text.
+Pieces = Sequence[str | None]
+
+#: A number, perhaps as a string; its digits are the first group.
+NUMBER = r'"?(-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"?'
+END = r"\s*(?:[,}\]]|$)"
+
+_SHORT = {'"': r'\\"', "\\": r"\\\\", "/": r"\\/", "\b": r"\\b", "\f": r"\\f", "\n": r"\\n", "\r": r"\\r", "\t": r"\\t"}
+_PLAIN = re.compile(r"[A-Za-z0-9 _.:,@-]")
+_BARE = re.compile(r"[-+0-9.A-Za-z]*")
+_ANY = r'(?:[^"\\]|\\.)*'
+
+
+def key(name: str) -> str:
+    """The key with its colon."""
+    return f'"{_string(name)}"\\s*:\\s*'
+
+
+def value(pieces: Pieces) -> str:
+    """A string, number, true, false or null that reads as `pieces`; without any, the empty string or null."""
+    if not any(piece is None or piece for piece in pieces):
+        return '(?:""|null)'
+    found = [f'"{"".join(_ANY if piece is None else _string(piece) for piece in pieces)}"']
+    # What stands in JSON without quotes.
+    if all(piece is None or _BARE.fullmatch(piece) for piece in pieces):
+        found.append("".join(r"[-+0-9.A-Za-z]*" if piece is None else re.escape(piece) for piece in pieces))
+    return f"(?:{'|'.join(found)})"
+
+
+def unescaped(text: str) -> str:
+    """`text` if it can stand in JSON in one way only, else nothing."""
+    return text if all(map(_PLAIN.fullmatch, text)) else ""
+
+
+def _string(text: str) -> str:
+    """A text within quotes, whichever of its characters were escaped."""
+    return "".join(_character(character) for character in text)
+
+
+def _character(character: str) -> str:
+    if _PLAIN.fullmatch(character):
+        return re.escape(character)
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    escaped = "".join(rf"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    ways = [f"(?i:{escaped})"]
+    if character in _SHORT:
+        ways.append(_SHORT[character])
+    if character >= " " and character not in '"\\':
+        ways.append(re.escape(character))
+    return f"(?:{'|'.join(ways)})"

@@ -1,0 +1,211 @@
+"""Endpoints and users by volume, errors or response times over a period.
+
+From the rows themselves: where a minute of a group has few requests, as is usual, merging the rollup's states takes ten
+times as long as computing them anew. The small charts, which need no states, come from the rollup.
+"""
+
+# ruff: noqa: S608 (names in SQL text come from columns.py; values are always parameters)
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from werkzeug.datastructures import MultiDict
+
+from dashboard import filters, rows, trends
+from dashboard.clickhouse import ClickHouse
+from dashboard.columns import TREND_COLUMNS, Column
+from dashboard.conditions import Bind
+from dashboard.filters import N_, Problems, binder, time_range
+from dashboard.rows import Item
+from dashboard.trends import LEVELS, MINIMUM_SAMPLE, TrendQuery
+
+PER_PAGE = 25
+MAX_PER_PAGE = 500
+#: Intervals of a sparkline.
+SPARK_POINTS = 24
+
+_COLUMNS = {column.name: column for column in TREND_COLUMNS}
+#: What can be ranked: the columns of a group.
+TABLES = {
+    "endpoints": (_COLUMNS["method"], _COLUMNS["route"]),
+    "users": (_COLUMNS["user"],),
+}
+
+_OF_CHARTS = {"interval", "by", "fill"}
+_RATE, _OLD_RATE = "failed / nullIf(requests, 0)", "old_failed / nullIf(old_requests, 0)"
+
+
+def _sampled(place: int, name: str) -> str:
+    return f"if(requests >= {MINIMUM_SAMPLE[name]}, times[{place}], NULL)"
+
+
+#: SQL of what a ranking can be sorted by; `name` are the columns themselves. The last three need a comparison.
+SORTS = {
+    "name": "",
+    "count": "requests",
+    "error_rate": _RATE,
+    **{name: _sampled(place, name) for place, name in enumerate(trends.QUANTILES, 1)},
+    "last_at": "if(requests > 0, last, NULL)",
+    "count_change": "toInt64(requests) - toInt64(old_requests)",
+    "error_rate_change": f"{_RATE} - {_OLD_RATE}",
+    "p95_change": f"if(least(requests, old_requests) >= {MINIMUM_SAMPLE['p95']}, times[2] - old_times[2], NULL)",
+}
+SORT_EXPECTED = N_("the name of a column of the table, with - before it for descending order")
+TABLE_EXPECTED = N_("endpoints or users")
+PER_PAGE_EXPECTED = N_("a number from 1 to 500")
+
+
+@dataclass(frozen=True)
+class RankingQuery:
+    """A page of the groups of `columns` among the requests that `trend` is about.
+
+    Args:
+        sort: a key of `SORTS`, with `-` before it for descending order; what has no value comes last.
+    """
+
+    trend: TrendQuery
+    columns: tuple[Column, ...]
+    sort: str = "-count"
+    page: int = 1
+    per_page: int = PER_PAGE
+
+    @property
+    def pages_behind(self) -> int:
+        """Groups on the pages before this one."""
+        return (self.page - 1) * self.per_page
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A page of groups and the number of groups on all pages.
+
+    Items have the columns, the numbers of `trends.measures`, `last_at` (time of the last request, None without one),
+    `before` (as in trends) if a comparison was asked for, and `spark`: requests and errors in each of `SPARK_POINTS`
+    equal parts of the period.
+    """
+
+    items: list[Item]
+    total: int
+
+
+def parse(
+    args: MultiDict[str, str], zone: ZoneInfo, columns: tuple[Column, ...] | None = None, now: dt.datetime | None = None
+) -> RankingQuery:
+    """The ranking that the query parameters ask for: those of trends, and `table`, `sort`, `page`, `per_page`.
+
+    Args:
+        columns: what is ranked if there is no choice, and so no parameter `table`, nor those of a chart.
+
+    Raises:
+        FilterErrors: anything unknown, malformed or contradictory.
+    """
+    problems = Problems()
+    args = args.copy()
+    if columns is None:
+        table = filters.single(args, "table", problems) or "endpoints"
+        if table not in TABLES:
+            problems.add("table", table, TABLE_EXPECTED)
+        columns = TABLES.get(table, TABLES["endpoints"])
+    else:
+        for name in _OF_CHARTS & args.keys():
+            problems.add(name, args[name], filters.PARAMETER)
+    sort = filters.single(args, "sort", problems) or "-count"
+    if sort.removeprefix("-") not in SORTS:
+        problems.add("sort", sort, SORT_EXPECTED)
+    page = _number(args, "page", 1, filters.MAX_PAGE, filters.PAGE, problems)
+    per_page = _number(args, "per_page", PER_PAGE, MAX_PER_PAGE, PER_PAGE_EXPECTED, problems)
+    problems.raise_if_any()
+    return RankingQuery(trends.parse(args, zone, now), columns, sort, page, per_page)
+
+
+def read(clickhouse: ClickHouse, query: RankingQuery) -> Ranking:
+    """The page of groups, with their sparklines.
+
+    Raises:
+        StoreError: no answer within the limits.
+    """
+    parameters: dict[str, str | bytes] = {}
+    found = clickhouse.query(_sql(query, binder(parameters)), parameters)
+    width = len(query.columns)
+    items = []
+    for row in found:
+        requests, failed, times, last, old_requests, old_failed, old_times, _total = row[width:]
+        item = _names(query.columns, row) | trends.measures(requests, failed, times)
+        item["last_at"] = last if requests else None
+        if query.trend.compare:
+            item["before"] = trends.measures(old_requests, old_failed, old_times) if old_requests else None
+        items.append(item)
+    for item, spark in zip(items, _sparks(clickhouse, query, found), strict=True):
+        item["spark"] = spark
+    return Ranking(items, found[0][-1] if found else 0)
+
+
+def _sql(query: RankingQuery, bind: Bind) -> str:
+    trend, earlier = query.trend, query.trend.earlier()
+    names = ", ".join(column.name for column in query.columns)
+    within = " AND ".join(time_range("requested_at", trend.since, trend.until, bind))
+    before = " AND ".join(time_range("requested_at", earlier.since, earlier.until, bind)) if earlier else "0"
+    tests = [f"(({within}) OR ({before}))", *(condition.sql(bind) for condition in trend.conditions)]
+
+    def numbers(prefix: str, test: str) -> str:
+        return (
+            f"countIf({test}) AS {prefix}requests, countIf(status_code >= 400 AND {test}) AS {prefix}failed, "
+            f"quantilesDDIf{LEVELS}(response_ms, {test}) AS {prefix}times"
+        )
+
+    direction = "DESC" if query.sort.startswith("-") else "ASC"
+    chosen = SORTS[query.sort.removeprefix("-")]
+    order = [f"{expression} {direction} NULLS LAST" for expression in ([chosen] if chosen else names.split(", "))]
+    return (
+        f"SELECT {names}, requests, failed, times, last, old_requests, old_failed, old_times, total FROM ("
+        f"SELECT {names}, {numbers('', within)}, maxIf(requested_at, {within}) AS last, "
+        f"{numbers('old_', before)}, count() OVER () AS total "
+        f"FROM api_requests WHERE {' AND '.join(tests)} GROUP BY {names}) "
+        f"ORDER BY {', '.join([*order, 'requests DESC', names])} "
+        f"LIMIT {bind(query.per_page, 'UInt32')} OFFSET {bind(query.pages_behind, 'UInt64')}"
+    )
+
+
+def _sparks(clickhouse: ClickHouse, query: RankingQuery, found: Sequence[Sequence[Any]]) -> list[list[tuple[int, int]]]:
+    """Requests and errors of each of the rows per interval."""
+    if not found:
+        return []
+    trend, width = query.trend, len(query.columns)
+    parameters: dict[str, str | bytes] = {}
+    bind = binder(parameters)
+    keys = [tuple(row[:width]) for row in found]
+    any_of = ", ".join(f"({', '.join(bind(value, 'String') for value in key)})" for key in keys)
+    names = ", ".join(column.name for column in query.columns)
+    tests = [*time_range("minute", trend.since, trend.until, bind), f"({names}) IN ({any_of})"]
+    tests += [condition.sql(bind) for condition in trend.conditions]
+    since, length = int(trend.since.timestamp()), (trend.until - trend.since).total_seconds()
+    place = (
+        f"toUInt8(least({SPARK_POINTS - 1}, floor((toUnixTimestamp(minute) - {since}) * {SPARK_POINTS} / {length})))"
+    )
+    sparks = {key: [(0, 0)] * SPARK_POINTS for key in keys}
+    for row in clickhouse.query(
+        f"SELECT {names}, {place} AS place, sum(count), sum(errors) FROM api_requests_per_minute "
+        f"WHERE {' AND '.join(tests)} GROUP BY {names}, place",
+        parameters,
+    ):
+        sparks[tuple(row[:width])][row[width]] = (row[-2], row[-1])
+    return [sparks[key] for key in keys]
+
+
+def _names(columns: Sequence[Column], row: Sequence[Any]) -> Item:
+    return {column.name: rows.text(value) for column, value in zip(columns, row, strict=False)}
+
+
+def _number(args: MultiDict[str, str], name: str, default: int, most: int, expected: str, problems: Problems) -> int:
+    text = filters.single(args, name, problems)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+        problems.add(name, text, expected)
+        return default
+    return int(text)
