@@ -1,4 +1,4 @@
-"""The embedded Apache Kafka, which sends its clients to a proxy: `python -m tests.faults.broker PORT`."""
+"""The embedded Apache Kafka, which sends its clients to a proxy: `python -m tests.faults.broker PORT [NAME=VALUE…]`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def write_properties(*arguments: Any, **named: Any) -> Path:
     path = write(*arguments, **named)
     with path.open("a") as file:
         file.write(f"advertised.listeners=PLAINTEXT://127.0.0.1:{sys.argv[1]}\n")
+        file.writelines(f"{line}\n" for line in sys.argv[2:])
     return path
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import clickhouse_connect
 import psutil
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
 
 from deploy.embedded import clickhouse as embedded_clickhouse
 from deploy.embedded import kafka as embedded_kafka
@@ -27,6 +28,8 @@ from tests.conftest import free_port
 from tests.faults.proxy import Proxy, Trap
 
 START_SECONDS = 90.0
+#: Longest that a fault waits for its place: workers may be about to take over, or servers to start.
+PLACING_SECONDS = 10.0
 
 
 class Process:
@@ -116,9 +119,12 @@ class Cluster:
     Args:
         folder: where data and logs go; must be empty.
         say: told what is done.
+        broker: more lines for the broker's configuration.
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], None] = print, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, say: Callable[[str], None] = print, broker: Sequence[str] = (), **settings: Any
+    ) -> None:
         self.folder = folder
         self.say = say
         self.workers: list[Worker] = []
@@ -137,8 +143,8 @@ class Cluster:
             "KAFKA_PORT": str(self.direct.kafka_port),
             "CLICKHOUSE_PORT": str(self.direct.clickhouse_port),
         }
-        broker = [sys.executable, "-m", "tests.faults.broker", str(self.kafka_proxy.port)]
-        self.kafka = Process(broker, servers, folder / "kafka.log")
+        command = [sys.executable, "-m", "tests.faults.broker", str(self.kafka_proxy.port), *broker]
+        self.kafka = Process(command, servers, folder / "kafka.log")
         self.clickhouse = Process(
             [sys.executable, "-m", "deploy.embedded.clickhouse"], servers, folder / "clickhouse.log"
         )
@@ -174,16 +180,31 @@ class Cluster:
 
         self.wait(made, "a topic")
 
-    def is_empty(self, topic: str) -> bool:
-        """Whether no partition of a topic has a message."""
-        consumer = Consumer(self.direct.kafka(group_id="faults") | {"log_level": 0})
-        try:
-            places = [TopicPartition(topic, number) for number in range(self.direct.partitions)]
-            return all(consumer.get_watermark_offsets(place, timeout=5)[1] == 0 for place in places)
-        except KafkaException:
+    def remake_topic(self, topic: str, pause: float) -> None:
+        """Delete a topic, and make it again after so many seconds.
+
+        Returns when the broker has put the new logs in place: until then it acknowledges what goes into the old ones,
+        and lists the old topic, so that no new one is made. Raises: RuntimeError.
+        """
+        admin = AdminClient(self.direct.kafka() | {"log_level": 0})
+
+        def identity() -> str:
+            return str(admin.describe_topics(TopicCollection([topic]), request_timeout=5)[topic].result().topic_id)
+
+        old = identity()
+        admin.delete_topics([topic])[topic].result(30)
+        self.sleep(pause)
+        folder = self.direct.data / "kafka" / "log"
+        logs = [folder / f"{topic}-{number}" / "partition.metadata" for number in range(self.direct.partitions)]
+
+        def remade() -> bool:
+            with contextlib.suppress(KafkaException):
+                create_topics(self.direct)
+                new = identity()
+                return new != old and all(log.exists() and new in log.read_text() for log in logs)
             return False
-        finally:
-            consumer.close()
+
+        self.wait(remade, f"the new {topic}")
 
     def migrate(self, database: str) -> None:
         """Make a database with all tables."""
@@ -309,7 +330,7 @@ class Cluster:
         self.kafka.start()
         self.wait(lambda: embedded_kafka.is_ready(self.direct), "Kafka")
 
-    def trap_insert(self, trap: Trap, seconds: float = 5.0) -> Worker | None:
+    def trap_insert(self, trap: Trap, seconds: float = PLACING_SECONDS) -> Worker | None:
         """Wait until any worker's insert is in the trap; that worker."""
         workers = self.awake()
         for worker in workers:

@@ -14,11 +14,9 @@ from functools import partial
 from itertools import product
 from random import Random
 
-from confluent_kafka.admin import AdminClient
-
 from schemas import topics
-from tests.faults.checker import stored_count
-from tests.faults.cluster import Cluster, Worker
+from tests.faults.checker import is_stored
+from tests.faults.cluster import PLACING_SECONDS, Cluster, Worker
 from tests.faults.load import Load
 from tests.faults.proxy import Trap, Verdict, is_commit, is_insert
 
@@ -152,7 +150,7 @@ def clickhouse_killed_at_token(scene: Scene) -> bool:
     """SIGKILL when the deduplication log has grown, and the part may not be there yet."""
     logs = scene.cluster.deduplication_logs()
     sizes = [log.stat().st_size for log in logs]
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PLACING_SECONDS
     grown = False
     while not grown and time.monotonic() < deadline:
         with contextlib.suppress(FileNotFoundError):  # rotated
@@ -214,7 +212,7 @@ def commit_arrives_late(scene: Scene) -> bool:
     """The worker loses its connection in a commit and repeats it; the first one arrives behind later ones."""
     trap = Trap("request", is_commit)
     scene.cluster.kafka_proxy.set(trap)
-    caught = scene.cluster.until(trap.caught.is_set, 5)
+    caught = scene.cluster.until(trap.caught.is_set, PLACING_SECONDS)
     scene.cluster.kafka_proxy.unset(trap)
     if caught and trap.connection:
         trap.connection.cut_client()
@@ -227,7 +225,7 @@ def commit_succeeds_unheard(scene: Scene) -> bool:
     """The connection ends before the answer to a commit."""
     trap = Trap("request", is_commit)
     scene.cluster.kafka_proxy.set(trap)
-    caught = scene.cluster.until(trap.caught.is_set, 5)
+    caught = scene.cluster.until(trap.caught.is_set, PLACING_SECONDS)
     scene.cluster.kafka_proxy.unset(trap)
     if caught and trap.connection:
         trap.connection.deaf = True
@@ -293,10 +291,13 @@ def places(*names: str, partitions: int) -> frozenset[tuple[str, int]]:
 def all_stored(scene: Scene, seconds: float) -> bool:
     """Wait until everything that Kafka acknowledged is stored; nothing is sent meanwhile."""
     scene.load.flush()
-    number = sum(scene.load.acknowledged)
     client = scene.cluster.client()
     with contextlib.closing(client):
-        return scene.cluster.until(lambda: stored_count(client) >= number, seconds)
+        return scene.cluster.until(lambda: is_stored(client, scene.load), seconds)
+
+
+#: Faults that begin when everything is stored: made one after the other, so that it is waited for once.
+AT_REST = ("topic made again", "idle partitions, small window")
 
 
 @fault("topic made again")
@@ -312,13 +313,7 @@ def topic_made_again(scene: Scene) -> bool:
         if workers_away:
             for worker in cluster.awake():
                 cluster.kill_worker(worker, scene.some(1, 4))
-        admin = AdminClient(cluster.direct.kafka() | {"log_level": 0})
-        for future in admin.delete_topics([name]).values():
-            future.result(30)
-        cluster.sleep(scene.some(0, 1))
-        cluster.make_topics()
-        # Until the broker has put the new logs in place, it acknowledges what goes into the old ones.
-        cluster.wait(lambda: cluster.is_empty(name), f"the new {name}")
+        cluster.remake_topic(name, scene.some(0, 1))
     finally:
         load.rest(frozenset())
     return True
