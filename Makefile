@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test fuzz faults faults-away check kafka setup lock schemas docs screenshots bench-producer-down bench-preload clean
+.PHONY: up test fuzz faults faults-away check kafka setup lock schemas docs guide screenshots bench-producer bench-producer-down bench-preload bench-ingest bench-latency bench-query clean
 
 up: setup
 	@exec $(BIN)/krill-logger up
@@ -26,10 +26,11 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# `make kafka SECURE=1` starts it with TLS and a password.
 kafka: setup
-	@exec $(BIN)/krill-logger kafka
+	@exec $(BIN)/krill-logger kafka $(if $(SECURE),--secure)
 
-setup: .venv/.ready node_modules/.ready dashboard/static/manifest.json $(patsubst %.po,%.mo,$(wildcard dashboard/translations/*/LC_MESSAGES/*.po))
+setup: .venv/.ready node_modules/.ready dashboard/static/manifest.json dashboard/guide/index.json $(patsubst %.po,%.mo,$(wildcard dashboard/translations/*/LC_MESSAGES/*.po))
 
 .venv/.ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or name it with PYTHON=…" >&2; exit 1; }
@@ -47,6 +48,12 @@ node_modules/.ready: package-lock.json package.json
 dashboard/static/manifest.json: node_modules/.ready $(shell find dashboard/assets -type f 2>/dev/null)
 	npm run --silent build
 
+# The user guide's pages, from docs/guide.
+guide: setup
+
+dashboard/guide/index.json: .venv/.ready deploy/guide.py $(shell find docs/guide docs/images -type f 2>/dev/null)
+	$(BIN)/python -m deploy.guide
+
 %.mo: %.po .venv/.ready
 	$(BIN)/pybabel compile --input-file $< --output-file $@ --locale $(notdir $(patsubst %/LC_MESSAGES/,%,$(dir $<))) 2>/dev/null
 
@@ -63,11 +70,25 @@ schemas: setup
 screenshots: setup
 	$(BIN)/python -m tests.browser.screenshots
 
+bench-producer: setup
+	$(BIN)/python -m tests.benchmarks.producer
+
 bench-producer-down: setup
 	$(BIN)/python -m tests.benchmarks.producer_down
 
 bench-preload: setup
 	$(BIN)/python -m tests.benchmarks.preload
 
+# `make bench-ingest ARGS="--events 200000 --peers passthrough"`; --help lists what there is.
+bench-ingest: setup
+	$(BIN)/python -m tests.benchmarks.ingest $(ARGS)
+
+bench-latency: setup
+	$(BIN)/python -m tests.benchmarks.latency $(ARGS)
+
+# `make bench-query ARGS="--rows 100000000"`; the rows are kept in var/bench.
+bench-query: setup
+	$(BIN)/python -m tests.benchmarks.query $(ARGS)
+
 clean:
-	rm -rf .venv .cache var node_modules dashboard/static
+	rm -rf .venv .cache var node_modules dashboard/static dashboard/guide
