@@ -1,8 +1,9 @@
 # `make up` runs Krill Logger on this machine, `make test` passes the tests, `make check` is lint, format and types.
 PYTHON ?= python3
 BIN := .venv/bin
+BENCHES := bench-ingest bench-latency bench-query bench-pages bench-producer bench-producer-down bench-preload bench-export
 
-.PHONY: up test fuzz faults faults-away check kafka setup lock schemas docs guide screenshots bench-producer bench-producer-down bench-preload bench-ingest bench-latency bench-query clean
+.PHONY: up test fuzz faults faults-away check kafka setup lock schemas docs guide screenshots plots clean $(BENCHES)
 
 up: setup
 	@exec $(BIN)/krill-logger up
@@ -70,25 +71,14 @@ schemas: setup
 screenshots: setup
 	$(BIN)/python -m tests.browser.screenshots
 
-bench-producer: setup
-	$(BIN)/python -m tests.benchmarks.producer
+# `make bench-ingest ARGS="--events 200000 --peers passthrough"`; ARGS=--help lists what there is. Rows that take long to
+# make are kept in var/bench.
+$(BENCHES): bench-%: setup
+	$(BIN)/python -m tests.benchmarks.$(subst -,_,$*) $(ARGS)
 
-bench-producer-down: setup
-	$(BIN)/python -m tests.benchmarks.producer_down
-
-bench-preload: setup
-	$(BIN)/python -m tests.benchmarks.preload
-
-# `make bench-ingest ARGS="--events 200000 --peers passthrough"`; --help lists what there is.
-bench-ingest: setup
-	$(BIN)/python -m tests.benchmarks.ingest $(ARGS)
-
-bench-latency: setup
-	$(BIN)/python -m tests.benchmarks.latency $(ARGS)
-
-# `make bench-query ARGS="--rows 100000000"`; the rows are kept in var/bench.
-bench-query: setup
-	$(BIN)/python -m tests.benchmarks.query $(ARGS)
+# The figures of docs/performance.md, from what the benchmarks printed.
+plots: setup
+	$(BIN)/python -m tests.benchmarks.plots
 
 clean:
 	rm -rf .venv .cache var node_modules dashboard/static dashboard/guide

@@ -30,7 +30,7 @@ from tests.benchmarks import rows
 from tests.benchmarks.load import answers, goal, report
 from tests.conftest import free_port
 
-KEPT = Path(__file__).parents[2] / "var" / "bench" / "rows"
+KEPT = Path(__file__).parents[2] / "var" / "bench"
 MONTH = "from=2026-10-01T00:00Z&to=2026-11-01T00:00Z"
 PASSWORD = uuid.uuid4().hex
 

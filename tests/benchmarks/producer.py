@@ -287,6 +287,10 @@ def main() -> int:
         [*goals(up, "up"), *goals(down, "down"), goal("events that were dropped", lost, 0)],
         rounds=given.rounds,
         requests=given.requests,
+        added_us={
+            state: {name: [round(added(done, name, share), 1) for share in (0.5, 0.99)] for name in NAMES[1:]}
+            for state, done in (("up", up), ("down", down))
+        },
         cpu_us={
             state: {name: round(added_cpu(done, name), 1) for name in NAMES[1:]}
             for state, done in (("up", up), ("down", down))

@@ -189,7 +189,8 @@ class Cluster:
         admin = AdminClient(self.direct.kafka() | {"log_level": 0})
 
         def identity() -> str:
-            return str(admin.describe_topics(TopicCollection([topic]), request_timeout=5)[topic].result().topic_id)
+            found = admin.describe_topics(TopicCollection([topic]), request_timeout=5)[topic].result().topic_id
+            return str(found).translate(str.maketrans("+/", "-_"))  # as the broker writes it
 
         old = identity()
         admin.delete_topics([topic])[topic].result(30)
