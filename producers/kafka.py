@@ -18,13 +18,26 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 
 from producers import forking, readback, refusals
+from producers import metrics as catalogue
 from producers.counting import count, counters, failed
 from producers.resending import Pending
 from producers.spool import Message
 from producers.spooler import Spooler
 from schemas import topics
 
-__all__ = ["OnDelivery", "close", "configure", "counters", "failed", "present", "publish", "send_spool", "start"]
+__all__ = [
+    "OnDelivery",
+    "close",
+    "configure",
+    "counters",
+    "failed",
+    "metrics",
+    "present",
+    "publish",
+    "send",
+    "send_spool",
+    "start",
+]
 
 #: Called once per accepted message from the delivery thread, with what went wrong or None once the broker has it.
 #: It must neither block nor raise.
@@ -80,29 +93,14 @@ def configure(spool: Path | None = None, spool_bytes: int = 0, **properties: Any
         _config, _spool = config, place
 
 
-def publish(
-    value: bytes,
-    topic: str,
-    key: str | bytes,
-    headers: Headers,
-    on_delivery: OnDelivery | None = None,
-) -> bool:
+def publish(value: bytes, topic: str, key: str | bytes, headers: Headers) -> bool:
     """Append a message to the queue; returns at once, whatever state the broker is in.
 
-    Args:
-        on_delivery: for a caller that keeps the message itself until Kafka has it; it never goes to the spool.
-
     Returns:
-        False if it was dropped, which `counters()` shows as `dropped_…`; `on_delivery` is not called then.
+        False if it was dropped, which `counters()` shows as `dropped_…`.
     """
     try:
-        sender = _running()
-        if on_delivery is None:
-            kept = sender.take(Message(topic, key.encode() if isinstance(key, str) else key, value, list(headers)))
-        else:
-            report = partial(_report, on_delivery)
-            sender.producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
-            kept = True
+        kept = _running().take(Message(topic, key.encode() if isinstance(key, str) else key, value, list(headers)))
     except BufferError:
         failed("dropped_queue_full", "the queue to Kafka is full")
     except KafkaException as error:
@@ -115,6 +113,18 @@ def publish(
             count("queued")
         return kept
     return False
+
+
+def send(value: bytes, topic: str, key: str | bytes, headers: Headers, on_delivery: OnDelivery) -> None:
+    """Append a message to the queue, for a caller that keeps it until Kafka has it: it never goes to the spool.
+
+    Raises:
+        BufferError: the queue is full; it may be tried again.
+        KafkaException: librdkafka does not take this message, or refuses its configuration.
+    """
+    report = partial(_report, on_delivery)
+    _running().producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
+    count("queued")
 
 
 def start() -> None:
@@ -137,6 +147,11 @@ def send_spool(seconds: float) -> bool:
         return True
     spooler.rescan()
     return spooler.idle.wait(seconds)
+
+
+def metrics() -> str:
+    """What has happened to the events of all processes that share the spool, in Prometheus' text format."""
+    return catalogue.text(*(_spool or (None, 0)))
 
 
 def present(topic: str, since_ms: int, ids: Collection[bytes]) -> set[bytes]:
@@ -178,17 +193,28 @@ class _Sender:
             failed("threads_stalled", f"threads stood still for {stalled:.0f} s; uWSGI needs enable-threads = true")
         spooler = self.spooler
         if spooler is None:
-            self.hand_over(Pending(message))
+            self._produce(Pending(message))
             return True
         if not spooler.away:
             try:
-                self.hand_over(Pending(message))
+                self._produce(Pending(message))
                 return True
             except BufferError:
                 pass
         return spooler.keep(message)
 
     def hand_over(self, pending: Pending) -> None:
+        try:
+            self._produce(pending)
+        except KafkaException as error:
+            if error.args[0].code() not in refusals.OF_THE_MESSAGE:
+                raise
+            # It went to the disk unseen while Kafka was away; tried for ever, it would hold up all behind it.
+            failed("dropped_too_large", refusals.sentence(error.args[0], pending.message.topic))
+            if self.spooler is not None:
+                self.spooler.settled(pending)
+
+    def _produce(self, pending: Pending) -> None:
         message = pending.message
         self.pending[pending] = None
         try:
@@ -225,6 +251,8 @@ class _Sender:
         lost = self.spooler.close() if self.spooler is not None else len(self.pending)
         if lost:
             failed("dropped_at_exit", "events were still queued when the process ended, and are lost", lost)
+        if self.spooler is not None:
+            self.spooler.write_counters()
         if left:
             self.producer.purge()
             self.producer.flush(0)
@@ -254,7 +282,7 @@ class _Sender:
         if error.code() in refusals.OF_THE_MESSAGE:
             failed("dropped_refused", refusals.sentence(error, topic))
             if spooler is not None:
-                spooler.acknowledged(pending)
+                spooler.settled(pending)
             return
         failed("delivery_failed", refusals.sentence(error, topic))
         if spooler is not None:

@@ -41,7 +41,12 @@ class Kafka(Protocol):
     pending: dict[Pending, None]
 
     def hand_over(self, pending: Pending) -> None:
-        """Append to librdkafka's queue. Raises BufferError if it is full, KafkaException."""
+        """Append to librdkafka's queue; a message that Kafka will never take is given up.
+
+        Raises:
+            BufferError: the queue is full.
+            KafkaException: not now.
+        """
 
     def answers(self, topic: str) -> bool:
         """Whether Kafka is there, knows the topic and lets us see it; takes at most a second."""

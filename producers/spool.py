@@ -199,12 +199,13 @@ def segments(folder: Path) -> list[Path]:
 
 
 def used(folder: Path) -> int:
-    """Bytes that the spool takes on disk. Raises OSError."""
+    """Bytes of all segments. Raises OSError."""
     total = 0
     with os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(FileNotFoundError):  # sent and removed meanwhile
-                total += entry.stat().st_size
+            if entry.name.endswith(ENDING):
+                with suppress(FileNotFoundError):  # sent and removed meanwhile
+                    total += entry.stat().st_size
     return total
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
 
-from producers import spool
+from producers import metrics, spool
 from producers.counting import count, failed
 from producers.resending import Kafka, Pending, Resender, disk_failed, mark
 from producers.spool import Message, Segment
@@ -54,6 +55,7 @@ class Spooler:
         self._retry_at = 0.0
         self._synced_at = 0.0
         self._unsynced = False
+        self._counted_at = float("-inf")
         self._stop = threading.Event()
         self.idle = threading.Event()
         self._thread = threading.Thread(target=self._run, name="krill-logger-spool", daemon=True)
@@ -84,13 +86,17 @@ class Spooler:
             self._back_off()
 
     def acknowledged(self, pending: Pending) -> None:
-        """Kafka has a message, or will never take it."""
+        """Kafka has a message."""
+        if pending.segment is not None and pending.segment is self._resender.segment:
+            count("sent_from_spool")
+        self.settled(pending)
+
+    def settled(self, pending: Pending) -> None:
+        """A message is not sent again: Kafka has it, or will never take it."""
         self._failures = 0
         if pending.segment is not None:
             pending.segment.acknowledged.add(pending.number)
             pending.segment.in_flight.discard(pending.number)
-            if pending.segment is self._resender.segment:
-                count("sent_from_spool")
 
     def rescan(self) -> None:
         """Look for segments now; `idle` is set once nothing is left that could be sent."""
@@ -118,6 +124,11 @@ class Spooler:
             segment.close()
         return len(self._waiting) + sum(pending.segment is None for pending in list(self._kafka.pending))
 
+    def write_counters(self) -> None:
+        """Have the other processes show what this one counted; a disk that fails is told of when an event needs it."""
+        with suppress(OSError):
+            metrics.write(self._folder)
+
     def forget(self) -> None:
         """In a forked child: let go of the parent's files, whose locks it would otherwise share."""
         for segment in self._held():
@@ -130,6 +141,9 @@ class Spooler:
     def _run(self) -> None:
         while not self._stop.wait(_STEP_SECONDS):
             try:
+                if time.monotonic() - self._counted_at > metrics.WRITE_SECONDS:
+                    self._counted_at = time.monotonic()
+                    self.write_counters()
                 self._step()
             except OSError as error:
                 disk_failed(self._folder, error)

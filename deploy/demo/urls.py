@@ -8,12 +8,15 @@ from django.urls import include, path
 from django.views import defaults
 from django.views.generic import RedirectView
 
+from producers.django.views import metrics
+
 admin.site.site_header = admin.site.site_title = "Krill"
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
+    path("internal/krill-logger/metrics", metrics),
     path("api/v2/isp/", include("webapp.isp.urls")),
     path("api/v2/cpes/", include("webapp.isp.urls_cpes")),
     path("api/v2/monitoring/", include("webapp.monitoring.urls")),

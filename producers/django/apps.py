@@ -19,5 +19,5 @@ class KrillLoggerConfig(AppConfig):  # type: ignore[misc]
 
         checks.register(check)
         given = conf()
-        kafka.configure(given.spool(), given.SPOOL_BYTES, **{"bootstrap.servers": given.BOOTSTRAP, **given.KAFKA})
+        kafka.configure(given.spool(), given.SPOOL_BYTES, **given.librdkafka())
         capture.install()

@@ -15,14 +15,17 @@ from django.core import checks
 from django.core.signals import setting_changed
 from django.db.models import Model
 
+from schemas.settings import PREFIX, Settings, SettingsError
+
 
 @dataclass(frozen=True)
 class Conf:
     """The keys of the dict `KRILL_LOGGER`; all may be left out."""
 
-    #: Kafka's `bootstrap.servers`.
-    BOOTSTRAP: str = "127.0.0.1:9092"
-    #: More librdkafka properties, such as `{"security.protocol": "SASL_SSL", "sasl.username": …}`.
+    #: Kafka's `bootstrap.servers`; if empty, `KRILL_LOGGER_KAFKA_BOOTSTRAP` of the environment, or this machine's.
+    BOOTSTRAP: str = ""
+    #: More librdkafka properties, such as `{"security.protocol": "SASL_SSL", "sasl.username": …}`; those about security
+    #: that are not here are taken from the environment, as `KRILL_LOGGER_KAFKA_SASL_USERNAME`.
     KAFKA: dict[str, Any] = field(default_factory=dict)
     #: CloudEvents source of the events.
     SOURCE: str = "krill"
@@ -51,6 +54,18 @@ class Conf:
                 found[apps.get_model(label)._meta.concrete_model] = None
         return list(found)
 
+    def librdkafka(self) -> dict[str, Any]:
+        """The producer's librdkafka properties: `KAFKA` and `BOOTSTRAP`, and below them what the environment says."""
+        try:
+            servers = _servers()
+        except SettingsError:  # `check` tells of it
+            servers = Settings()
+        return {
+            "bootstrap.servers": self.BOOTSTRAP or servers.bootstrap,
+            **dict(servers.kafka_security),
+            **self.KAFKA,
+        }
+
     def spool(self) -> Path:
         """The folder of the spool: one that outlives a restart of the service, and a reboot.
 
@@ -67,6 +82,11 @@ class Conf:
         if home.is_absolute() and os.access(home, os.W_OK | os.X_OK):
             return home / ".local/state/krill-logger"
         return Path("/var/tmp", f"krill-logger-{os.geteuid()}")  # noqa: S108  its owner is checked before use
+
+
+def _servers() -> Settings:
+    """The variables `KRILL_LOGGER_KAFKA_…`; what else there is concerns other parts. Raises: SettingsError."""
+    return Settings.from_environ({k: v for k, v in os.environ.items() if k.startswith(f"{PREFIX}KAFKA_")})
 
 
 @lru_cache(maxsize=1)
@@ -127,6 +147,10 @@ def check(**_: Any) -> list[checks.CheckMessage]:
                     id="krill_logger.E003",
                 )
             )
+    try:
+        _servers()
+    except SettingsError as error:
+        found.append(checks.Error(str(error), id="krill_logger.E005"))
     for label in conf().MODELS:
         try:
             apps.get_model(label)

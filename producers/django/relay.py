@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 from producers import forking, kafka
 from producers.django.conf import conf
 from producers.django.models import OutboxEvent, RelayLease
+from producers.refusals import OF_THE_MESSAGE
 from schemas.events import AdminChange
 
 #: How long a process that died holds the others back, in seconds.
@@ -124,7 +125,6 @@ def _mark(using: str, page: list[OutboxEvent]) -> None:
 
 def _send(using: str, owner: str, page: list[OutboxEvent], until: float) -> int:
     reports: queue.SimpleQueue[tuple[int, KafkaError | None]] = queue.SimpleQueue()
-    waiting = len(page)
     for row in page:
         event = msgspec.json.decode(row.value, type=AdminChange)
         headers = event.headers(conf().SOURCE)
@@ -132,11 +132,13 @@ def _send(using: str, owner: str, page: list[OutboxEvent], until: float) -> int:
         def report(error: KafkaError | None, pk: int = row.pk) -> None:
             reports.put((pk, error))
 
-        while not kafka.publish(bytes(row.value), event.TOPIC, event.key, headers, report):
+        while _queue_is_full(bytes(row.value), event, headers, report):
             _go_on(using, owner, until)
             time.sleep(0.2)
     acknowledged: list[int] = []
+    refused: list[int] = []
     failure: KafkaError | None = None
+    waiting = len(page)
     try:
         while waiting:
             try:
@@ -149,11 +151,26 @@ def _send(using: str, owner: str, page: list[OutboxEvent], until: float) -> int:
                 acknowledged.append(pk)
             else:
                 failure = error
+                if error.code() in OF_THE_MESSAGE:
+                    refused.append(pk)
     finally:
-        OutboxEvent.objects.using(using).filter(pk__in=acknowledged).delete()
+        rows = OutboxEvent.objects.using(using)
+        rows.filter(pk__in=acknowledged).delete()
+        rows.filter(pk__in=refused).update(tried_ms=None)  # nobody need ask Kafka for it
     if failure is not None:
         raise Undelivered(f"Kafka did not take {len(page) - len(acknowledged)} events: {failure.str()}.")
     return len(acknowledged)
+
+
+def _queue_is_full(value: bytes, event: AdminChange, headers: kafka.Headers, report: kafka.OnDelivery) -> bool:
+    """Give an event to librdkafka, unless its queue is full. What it refuses is reported: no other waits for it."""
+    try:
+        kafka.send(value, event.TOPIC, event.key, headers, report)
+    except BufferError:
+        return True
+    except KafkaException as refusal:
+        report(refusal.args[0])
+    return False
 
 
 def _go_on(using: str, owner: str, until: float) -> None:

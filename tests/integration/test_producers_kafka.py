@@ -195,6 +195,36 @@ def test_events_wait_for_a_broker_that_is_down(project, arrived):
     assert len(arrived()) == 20
 
 
+def test_an_event_that_kafka_never_takes_stays_and_holds_up_no_other(project, arrived):
+    code = """
+from producers import kafka
+from producers.django import relay
+from producers.django.conf import conf
+from producers.django.models import OutboxEvent
+from tests.krill_project.isp.models import Customer
+kafka.configure(**{"bootstrap.servers": conf().BOOTSTRAP, "message.max.bytes": 4000})
+relay.wake = lambda using: None
+Customer.objects.create(name='MARK large', comment='x' * 8000)
+Cpe.objects.create(cpename='MARK small')
+for _ in range(2):
+    try:
+        relay.deliver('default')
+    except relay.Undelivered as error:
+        print(error)
+print(list(OutboxEvent.objects.values_list('tried_ms', flat=True)))
+"""
+    result = project.python(code)
+    assert result.returncode == 0, result.stderr
+    first, second, left = result.stdout.splitlines()
+    assert first == second
+    assert "did not take 1 events" in first
+    assert "too large" in first
+    assert left == "[None]", "nobody need ask Kafka for it"
+    assert b"small" in arrived()[0].value()
+    assert project.manage("krill_logger_relay", "--once").stdout == "1 events sent.\n"
+    assert len(arrived()) == 2
+
+
 def test_several_relays_send_each_event_once_and_in_order(project, arrived):
     result = project.python(
         """

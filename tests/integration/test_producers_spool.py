@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from deploy.topics import create_topics
 from producers import spool
+from producers.spool import Message, Segment
 from schemas import topics
 from tests.conftest import Server
 
@@ -207,6 +208,23 @@ def test_a_spool_that_is_full_drops_and_counts(broker, publisher, tmp_path):
     found = arrived(broker, mark)
     assert set(found.values()) == {1}
     assert len(found) == 2000 - dropped
+
+
+def test_an_event_that_kafka_never_takes_holds_up_no_other(broker, publisher, tmp_path):
+    """It went to the disk while Kafka was away, when nobody looked at its size."""
+    mark = uuid.uuid4().hex
+    spool.open_folder(tmp_path / "spool")
+    left = Segment.create(tmp_path / "spool", broker.settings.bootstrap)
+    large = b"x" * (topics.MAX_MESSAGE_BYTES + 1)
+    small = json.dumps({"mark": f"{mark}-0"}).encode()
+    left.append([Message(topics.API_REQUESTS, b"k", value, [("ce_id", b"1")]) for value in (large, small)])
+    left.close()
+    first = publisher()
+    until_sent(tmp_path / "spool")
+    counters = first.tell("wait", "delivered", 1)
+    first.end()
+    assert arrived(broker, mark) == once(mark, 1)
+    assert (counters["dropped_too_large"], counters["sent_from_spool"]) == (1, 1)
 
 
 def test_a_disk_that_is_full_costs_no_request_anything(broker, publisher, tmp_path):

@@ -67,6 +67,29 @@ def test_the_spool_has_a_place_that_outlives_a_restart(monkeypatch, tmp_path):
     assert Conf(SPOOL="/elsewhere").spool() == Conf(SPOOL=Path("/elsewhere")).spool() == Path("/elsewhere")
 
 
+def test_kafka_is_set_up_by_the_environment_as_far_as_the_setting_says_nothing(monkeypatch):
+    for name, value in {
+        "KAFKA_BOOTSTRAP": "kafka1:9093",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_USERNAME": "krill",
+        "DATA": "/elsewhere",
+        "OF_SOMEBODY_ELSE": "1",
+    }.items():
+        monkeypatch.setenv(f"KRILL_LOGGER_{name}", value)
+    expected = {"bootstrap.servers": "kafka1:9093", "security.protocol": "SASL_SSL", "sasl.username": "krill"}
+    assert Conf().librdkafka() == expected
+    given = Conf(BOOTSTRAP="other:9092", KAFKA={"sasl.username": "ana", "linger.ms": 5}).librdkafka()
+    assert given == expected | {"bootstrap.servers": "other:9092", "sasl.username": "ana", "linger.ms": 5}
+    assert ours() == []
+
+
+def test_a_variable_of_kafka_that_does_not_exist_is_told_of(monkeypatch):
+    monkeypatch.setenv("KRILL_LOGGER_KAFKA_SALS_USERNAME", "krill")
+    (message,) = ours()
+    assert "KRILL_LOGGER_KAFKA_SALS_USERNAME: no such setting" in str(message)
+    assert Conf().librdkafka() == {"bootstrap.servers": "127.0.0.1:9092"}
+
+
 def test_every_key_is_documented():
     page = (Path(__file__).parents[2] / "docs" / "django.md").read_text()
     for item in fields(Conf):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from producers import counting, kafka
+from producers import counting, kafka, spool
 
 NOWHERE = {"bootstrap.servers": "127.0.0.1:1"}
 HEADERS = [("ce_id", b"1")]
@@ -43,6 +43,20 @@ def test_a_full_queue_drops_and_counts(caplog):
     assert len([record for record in caplog.records if "queue" in record.message]) == 1
 
 
+def test_what_a_full_queue_does_not_take_goes_to_the_disk(tmp_path):
+    kafka.configure(tmp_path / "spool", 1_000_000, **NOWHERE, **{"queue.buffering.max.messages": 10})
+    assert all(kafka.publish(b"%d" % n, "t", "k", HEADERS) for n in range(50))
+    assert kafka.close(0) == 0
+    found = []
+    for path in spool.segments(tmp_path / "spool"):
+        segment = spool.Segment.claim(path)
+        assert segment is not None
+        found += [record.value for record in segment.read()[0] if isinstance(record, spool.Message)]
+        segment.close()
+    assert sorted(found, key=int) == [b"%d" % n for n in range(50)]
+    assert not [name for name in kafka.counters() if name.startswith("dropped")]
+
+
 def test_a_message_that_is_too_large_is_dropped_and_counted():
     kafka.configure(**NOWHERE)
     assert not kafka.publish(b"x" * (17 * 1024 * 1024), "t", "k", HEADERS)
@@ -69,7 +83,7 @@ def test_the_end_of_a_process_is_bounded_and_counts_what_is_lost():
 def test_a_failed_delivery_is_reported():
     kafka.configure(**NOWHERE, **{"message.timeout.ms": 100})
     reports = []
-    assert kafka.publish(b"{}", "t", "k", HEADERS, reports.append)
+    kafka.send(b"{}", "t", "k", HEADERS, reports.append)
     assert kafka.publish(b"{}", "t", "k", HEADERS)
     deadline = time.monotonic() + 10
     while kafka.counters().get("delivery_failed", 0) < 2 and time.monotonic() < deadline:

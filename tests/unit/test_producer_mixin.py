@@ -55,7 +55,7 @@ VARIES = {"requested_at", "response_ms"}
 def sent(monkeypatch):
     events: list[ApiRequest] = []
 
-    def publish(value, topic, key, headers, on_delivery=None):
+    def publish(value, topic, key, headers):
         events.append(msgspec.json.decode(value, type=ApiRequest))
         return True
 

@@ -38,7 +38,7 @@ def sent(monkeypatch):
     """What was handed to Kafka: the events, checked against the schema."""
     events: list[dict] = []
 
-    def publish(value, topic, key, headers, on_delivery=None):
+    def publish(value, topic, key, headers):
         assert topic == ApiRequest.TOPIC
         assert dict(headers)["ce_source"] == b"krill/test"
         event = msgspec.json.decode(value, type=ApiRequest)

@@ -12,7 +12,7 @@ import time
 import pytest
 from confluent_kafka import KafkaError
 
-from producers import counting, forking, refusals, spool
+from producers import counting, forking, refusals, spool, spooler
 from producers.resending import Pending, Resender
 from producers.spool import Done, Head, Message, Segment, Trying
 
@@ -149,6 +149,21 @@ def test_a_full_disk_leaves_whole_records(tmp_path):
     assert segment.append([message(9)]) == [1]
     assert segment.read() == ([Head(BROKERS), message(1), message(9)], 0)
     segment.close()
+
+
+def test_what_neither_disk_nor_memory_can_hold_is_dropped_and_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(counting, "_counters", {})
+    monkeypatch.setattr(spooler, "WAITING_MESSAGES", 20)
+    monkeypatch.setattr(spooler, "WAITING_BYTES", 1000)
+    (tmp_path / "file").touch()
+    full = spooler.Spooler(Broker(), tmp_path / "file", 10_000, BROKERS)
+    assert [full.keep(message(n)) for n in range(21)] == [True] * 20 + [False]
+    full.away = True
+    full._write()
+    assert counting.counters() == {"dropped_spool_busy": 1, "spool_errors": 1}
+    assert len(full._waiting) == 20, "what waits goes on waiting for the disk"
+    large = spooler.Spooler(Broker(), tmp_path / "file", 10_000, BROKERS)
+    assert [large.keep(Message("t", b"k", b"x" * 400, [])) for _ in range(3)] == [True, True, False]
 
 
 def test_only_what_is_neither_done_nor_known_to_kafka_is_sent(left, resend):
