@@ -136,6 +136,7 @@ class Reader:
                 if len(taken) >= REREAD_ROWS or size >= REREAD_BYTES:
                     yield Batch(topic, identity, partition, start, position, taken)
                     start, taken, size = position, [], 0
+                    deadline = time.monotonic() + TIMEOUT  # what was done with the batch took time, not Kafka
             progress(min(position, end))
             if time.monotonic() > deadline:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumers import kafka
-from consumers.batch import Batch, convert
+from consumers.batch import Batch, Converted, convert
 from consumers.partition import Mark
 from consumers.ranges import settle, stored_offsets
 
@@ -21,13 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Offsets [start, end) of one partition of one topic, which `topic_id` names for good."""
+    """Offsets [start, end) of one partition of one topic, which `topic_id` names for good.
+
+    `by_worker`: the end is where a worker came to, and not an offset that somebody set by hand.
+    """
 
     topic: str
     topic_id: str
     partition: int
     start: int
     end: int
+    by_worker: bool = True
 
     def __str__(self) -> str:
         return f"{self.topic} [{self.partition}] {self.start}..{self.end - 1}"
@@ -52,9 +58,10 @@ def committed(settings: Settings, topic: str) -> list[Range]:
             if place.error is not None:
                 raise KafkaException(place.error)
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, place.partition), timeout=kafka.TIMEOUT)
-            theirs = Mark.parse(place.metadata).topic_id not in ("", identity)
+            named = Mark.parse(place.metadata).topic_id
+            theirs = named not in ("", identity)
             end = low if theirs or place.offset == OFFSET_INVALID else min(place.offset, high)
-            ranges.append(Range(topic, identity, place.partition, low, end))
+            ranges.append(Range(topic, identity, place.partition, low, end, named == identity))
         return ranges
     finally:
         consumer.close()
@@ -78,20 +85,33 @@ def known(storage: Storage, batch: Batch) -> set[int]:
 def restore(storage: Storage, batch: Batch) -> int:
     """Store what is missing of a range that was committed, so that no insert of it is still under way.
 
+    What is a dead letter, or was dropped as one, stays that, also if it could be a row by now: `letters.replay` makes
+    rows of those.
+
     Returns:
         How many rows and dead letters were missing.
 
     Raises:
         ClickHouseError, KafkaException, NotSettled, RollupDiffers, OSError: not done; it may be repeated.
     """
-    converted = convert(batch)
+    there = known(storage, batch)
+    converted = _without(convert(batch), there)
     missing = 0
     if converted.dead:
-        there = known(storage, batch) | set(stored_offsets(storage.database, batch, converted.table.name))
+        there |= set(stored_offsets(storage.database, batch, converted.table.name))
         letters = [letter for letter in converted.dead if letter.offset not in there]
         storage.send(batch, letters)
         missing = len(letters)
     return missing + settle(storage.database, batch, converted)
+
+
+def _without(converted: Converted, offsets: set[int]) -> Converted:
+    """`converted` without the rows of these offsets."""
+    if converted.columns is None or not offsets:
+        return converted
+    given = pa.array(sorted(offsets), pa.int64())
+    rows = converted.columns.filter(pc.invert(pc.is_in(converted.columns["kafka_offset"], given)))
+    return replace(converted, columns=rows if rows.num_rows else None)
 
 
 def replay(

@@ -29,7 +29,7 @@ PLACE = ["kafka_topic", "kafka_topic_id", "kafka_partition", "kafka_offset"]
 #: What is being stored differs for a moment: a difference counts when it lasts.
 LOOKS, PAUSE = 4, 0.5
 
-Kind = Literal["missing", "double", "gone", "rollup"]
+Kind = Literal["missing", "double", "both", "gone", "rollup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,10 @@ class Finding:
 
     Attributes:
         kind: `missing` (a message is in no table), `gone` (the same, and Kafka no longer has it), `double` (a message
-            is more than one row) or `rollup` (a minute of the rollup differs from the rows).
+            is more than one row), `both` (it is a row and a dead letter; the row counts) or `rollup` (a minute of the
+            rollup differs from the rows).
         start, end: offsets [start, end); Unix times for `rollup`.
-        count: messages, superfluous rows or minutes.
+        count: messages, superfluous rows, superfluous letters or minutes.
         repaired: whether it is right now.
     """
 
@@ -90,19 +91,24 @@ class Verifier:
     def run(self) -> Iterator[Finding]:
         """What is wrong, as it is found."""
         for topic, table in TABLES.items():
+            self._letters = None  # others wait by now than when the topic before was looked at
             current = {one.partition: one for one in replay.committed(self._settings, topic)}
-            for stored in self._stored(topic, table):
-                now = current.get(stored.partition)
-                known = now if now is not None and now.topic_id == stored.topic_id else None
-                end = known.end if known else stored.end
-                for start in range(stored.start, end, CHUNK):
-                    part = Range(topic, stored.topic_id, stored.partition, start, min(start + CHUNK, end))
+            stored = self._stored(topic, table)
+            for one in [*stored, *self._without_rows(list(current.values()), stored)]:
+                now = current.get(one.partition)
+                known = now if now is not None and now.topic_id == one.topic_id else None
+                end = known.end if known else one.end
+                for start in range(one.start, end, CHUNK):
+                    part = Range(topic, one.topic_id, one.partition, start, min(start + CHUNK, end))
                     self._progress(f"offsets: {part} of {end}")
                     yield from self._offsets(table, part, known.start if known else end)
         yield from self._rollups()
 
     def _stored(self, topic: str, table: Table) -> list[Range]:
-        """From the first to the last stored message of each partition of the topic and of what bore its name."""
+        """From the first to the last stored message of each partition of the topic and of what bore its name.
+
+        What is older than the first one may have been removed in order, and is not missed.
+        """
         since = f"toDateTime64({self._since}, 3, 'UTC')"
         places = "kafka_topic_id, kafka_partition, kafka_offset"
         rows = self._database.rows(
@@ -114,6 +120,14 @@ class Verifier:
             topic=topic,
         )
         return [Range(topic, *row) for row in rows]
+
+    def _without_rows(self, committed: list[Range], stored: list[Range]) -> Iterator[Range]:
+        """What workers have committed of partitions that have no row at all, of which Kafka alone can tell."""
+        known = {(one.topic_id, one.partition) for one in stored}
+        for one in committed:
+            if one.by_worker and (one.topic_id, one.partition) not in known:
+                since = self._reader.at(one.topic, one.partition, self._since * 1000) if self._since else one.start
+                yield replace(one, start=max(one.start, since))
 
     def _offsets(self, table: Table, part: Range, low: int) -> Iterator[Finding]:
         """What is missing or double of a range; `low` is the first offset that Kafka still has of this topic."""
@@ -139,6 +153,15 @@ class Verifier:
                 self._remove_doubles(table, where, names)
             superfluous = sum(count - 1 for _, count in doubles)
             yield self._finding("double", part, doubles[0][0], doubles[-1][0] + 1, superfluous, self._repair)
+        letters = f"{where} AND kafka_offset IN (SELECT kafka_offset FROM {table.name} WHERE {where})"
+        [[first, last, both]] = self._database.rows(
+            f"SELECT min(kafka_offset), max(kafka_offset), uniqExact(kafka_offset) FROM dead_letters WHERE {letters}",
+            **names,
+        )
+        if both:
+            if self._repair:
+                self._database.change(f"ALTER TABLE dead_letters DELETE WHERE {letters}", **names)
+            yield self._finding("both", part, first, last + 1, both, self._repair)
         # In this order: a letter that leaves the ones that wait is in its table.
         waiting = self._waiting_letters().get((part.topic, part.topic_id, part.partition), set())
         there = {row[0] for row in self._database.rows(f"SELECT DISTINCT * FROM ({everything})", **names)}
@@ -187,19 +210,20 @@ class Verifier:
             self._database.change(f"ALTER TABLE {table.name} DELETE WHERE (_part, _part_offset) IN ({listed})")
 
     def _rollups(self) -> Iterator[Finding]:
+        first = self._since // 60 * 60  # a minute is right or wrong as a whole
         days = self._database.rows(
             "SELECT toUnixTimestamp(toStartOfDay(minute)) AS day FROM ("
             f"SELECT minute FROM {rollups.ROLLUP} UNION ALL SELECT toStartOfHour(requested_at) FROM api_requests"
-            f") WHERE minute >= toStartOfDay(toDateTime({self._since}, 'UTC')) GROUP BY day ORDER BY day"
+            f") WHERE minute >= toStartOfDay(toDateTime({first}, 'UTC')) GROUP BY day ORDER BY day"
         )
         for (day,) in days:
             self._progress(f"rollup: {dt.datetime.fromtimestamp(day, dt.UTC):%Y-%m-%d}")
-            wrong = set(rollups.differing(self._database, max(day, self._since), day + 86_400))
+            wrong = set(rollups.differing(self._database, max(day, first), day + 86_400))
             for _ in range(LOOKS - 1):
                 if not wrong:
                     break
                 time.sleep(PAUSE)
-                wrong &= set(rollups.differing(self._database, max(day, self._since), day + 86_400))
+                wrong &= set(rollups.differing(self._database, max(day, first), day + 86_400))
             for (topic_id, partition), places in groupby(sorted(wrong), key=lambda place: place[:2]):
                 minutes = [minute for *_, minute in places]
                 if self._repair:

@@ -23,6 +23,7 @@ FOUND = {
     "missing": "messages are in no table",
     "gone": "messages are in no table, and Kafka no longer has them",
     "double": "rows too many",
+    "both": "messages are rows and dead letters at once",
     "rollup": "minutes of the trends differ from the rows",
 }
 

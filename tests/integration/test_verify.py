@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
+import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +19,7 @@ from consumers import kafka
 from consumers.batch import Batch
 from consumers.partition import Mark
 from consumers.storage import Storage
+from consumers.verify import Verifier
 from deploy.cli import main
 from schemas import topics
 from schemas.settings import Settings
@@ -65,11 +69,13 @@ def stored(road: Road, settings: Settings) -> Batch:
     return store(road, settings, NUMBER)
 
 
-def store(road: Road, settings: Settings, number: int) -> Batch:
+def store(road: Road, settings: Settings, number: int, **values: Any) -> Batch:
     reader = kafka.Reader(settings)
     start = reader.bounds(topics.API_REQUESTS, 0)[1]
     for n in range(number):
-        value = b"bad" if n % 100 == 7 else request(user=f"u{n % 3}", status_code=200 + n % 300, response_ms=n)
+        value = (
+            b"bad" if n % 100 == 7 else request(user=f"u{n % 3}", status_code=200 + n % 300, response_ms=n, **values)
+        )
         road.producer.produce(topics.API_REQUESTS, value, partition=0)
     road.flush()
     end = reader.bounds(topics.API_REQUESTS, 0)[1]
@@ -86,10 +92,14 @@ def store(road: Road, settings: Settings, number: int) -> Batch:
             storage.store(letters)
         places.append(TopicPartition(topics.DEAD_LETTERS, n, high, str(Mark(identity_of_dead))))
     reader.close()
+    commit(settings, places)
+    return batch
+
+
+def commit(settings: Settings, places: list[TopicPartition]) -> None:
     consumer = Consumer(settings.kafka(group_id=settings.group))
     consumer.commit(offsets=places, asynchronous=False)
     consumer.close()
-    return batch
 
 
 def found(done: Done) -> list[tuple[Any, ...]]:
@@ -132,6 +142,19 @@ def test_what_is_missing_double_or_wrong_is_found_and_mended(stored: Batch, road
     assert found(krill("verify", "--json")) == []
 
 
+def test_what_is_a_row_and_a_dead_letter_is_found_and_becomes_a_row(stored: Batch, road: Road, krill: Krill) -> None:
+    right = total(road)
+    place = stored.start + 107, stored.start + 111
+    road.client.command(
+        "INSERT INTO dead_letters SELECT * REPLACE(kafka_offset + 4 AS kafka_offset) FROM "
+        f"(SELECT * FROM dead_letters WHERE kafka_offset = {place[0]})"
+    )
+    assert found(krill("verify", "--json", code=1)) == [("both", place[1], place[1] + 1, 1, False)]
+    assert "1 messages are rows and dead letters at once (repaired)" in krill("verify", "--repair").stdout
+    assert found(krill("verify", "--json")) == []
+    assert (total(road), road.count("dead_letters")) == (right, 4)
+
+
 def test_wrong_trends_are_made_anew(stored: Batch, road: Road, krill: Krill) -> None:
     before = road.client.query("SELECT * FROM response_times ORDER BY ALL").result_rows
     road.client.command(
@@ -142,6 +165,66 @@ def test_wrong_trends_are_made_anew(stored: Batch, road: Road, krill: Krill) -> 
     )
     krill("verify", "--repair")
     assert road.client.query("SELECT * FROM response_times ORDER BY ALL").result_rows == before
+
+
+def test_a_table_without_rows_is_not_found_right(stored: Batch, road: Road, krill: Krill) -> None:
+    right = total(road)
+    for table in ("api_requests", "api_requests_per_minute", "dead_letters"):
+        road.client.command(f"TRUNCATE TABLE {table}")
+    everything = ("missing", stored.start, stored.end, NUMBER)
+    since = dt.datetime.fromtimestamp(stored.messages[0].timestamp()[1] / 1000, dt.UTC).isoformat()
+    assert found(krill("verify", "--from", since, "--json", code=1)) == [(*everything, False)]
+    [(kind, start, end, count, _)] = found(krill("verify", "--json", code=1))  # and those of the tests before this one
+    assert (kind, start <= stored.start, end, count >= NUMBER) == ("missing", True, stored.end, True)
+    assert found(krill("verify", "--from", since, "--repair", "--json")) == [(*everything, True)]
+    assert total(road) == right
+    assert found(krill("verify", "--from", since, "--json")) == []
+
+
+def test_a_letter_that_waits_since_a_moment_ago_is_not_missed(
+    stored: Batch, road: Road, settings: Settings, request: pytest.FixtureRequest
+) -> None:
+    since = dt.datetime.fromtimestamp(stored.messages[0].timestamp()[1] / 1000, dt.UTC)
+    road.remove("api_requests", f"kafka_offset = {stored.start + 50}")
+    storage = Storage(settings)
+    verifier = Verifier(settings, storage, since=since)
+    request.addfinalizer(verifier.close)
+    findings = verifier.run()
+    assert next(findings).kind == "missing", "so the letters that wait were looked at"
+    reader = kafka.Reader(settings)
+    start = reader.bounds(topics.ADMIN_CHANGES, 0)[1]
+    change = {"event_id": str(uuid.uuid4()), "changed_at": since.isoformat(), "action": "change", "app_label": "isp",
+              "model": "cpe", "object_id": "1"}  # fmt: skip
+    for value in (json.dumps(change).encode(), b"bad"):
+        road.producer.produce(topics.ADMIN_CHANGES, value, partition=0)
+    road.flush()
+    identity = kafka.topic_ids(AdminClient(settings.kafka()), [topics.ADMIN_CHANGES])[topics.ADMIN_CHANGES]
+    [batch] = reader.batches(topics.ADMIN_CHANGES, identity, 0, start, start + 2)
+    reader.close()
+    storage.store(batch)
+    commit(settings, [TopicPartition(topics.ADMIN_CHANGES, 0, start + 2, str(Mark(identity)))])
+    assert [(one.topic, one.kind) for one in findings if one.topic == topics.ADMIN_CHANGES] == []
+
+
+def test_a_repair_that_takes_longer_than_kafka_may_goes_on(
+    stored: Batch, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "TIMEOUT", 2.0)
+    monkeypatch.setattr(kafka, "REREAD_ROWS", NUMBER // 4)
+    reader = kafka.Reader(settings)
+    sizes = []
+    for batch in reader.batches(stored.topic, stored.topic_id, 0, stored.start, stored.end):
+        sizes.append(len(batch.messages))
+        time.sleep(2.2)
+    reader.close()
+    assert sum(sizes) == NUMBER
+    assert len(sizes) >= 4
+
+
+def test_a_check_from_within_a_minute_looks_at_the_whole_minute(road: Road, settings: Settings, krill: Krill) -> None:
+    minute = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0) - dt.timedelta(minutes=10)
+    store(road, settings, 5, requested_at=minute.replace(second=50).isoformat())
+    assert found(krill("verify", "--from", minute.replace(second=30).isoformat(), "--json")) == []
 
 
 def test_a_check_of_later_times_does_not_see_earlier_faults(stored: Batch, road: Road, krill: Krill) -> None:
