@@ -167,7 +167,7 @@ def run(settings: Settings) -> int:
     for library in ("faust", "mode", "aiokafka", "urllib3", "clickhouse_connect"):
         logging.getLogger(library).setLevel(logging.ERROR)
     settings.data.mkdir(parents=True, exist_ok=True)
-    start_http_server(settings.worker_port, "127.0.0.1", metrics.REGISTRY)
+    start_http_server(settings.worker_port, settings.worker_host, metrics.REGISTRY)
     worker = faust.Worker(make_app(settings), loglevel="INFO", redirect_stdouts=False)
     try:
         worker.execute_from_commandline()

@@ -55,7 +55,7 @@ def command_page() -> str:
     sections: list[str] = []
 
     def describe(command: click.Command, name: str, parent: click.Context | None) -> None:
-        how = command.context_settings | {"terminal_width": 100, "max_content_width": 100}
+        how = {**command.context_settings, "terminal_width": 100, "max_content_width": 100}
         context = click.Context(command, info_name=name, parent=parent, **how)
         level = "##" if parent is None or parent.parent is None else "###"
         sections.append(f"{level} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n")
@@ -70,18 +70,23 @@ def command_page() -> str:
 
 
 def metrics_page() -> str:
-    """Every metric of worker and dashboard with its type and meaning."""
+    """Every metric of worker, dashboard and producers with its type and meaning."""
     from consumers.metrics import REGISTRY as WORKER
     from dashboard.metrics import REGISTRY as DASHBOARD
+    from producers.metrics import CATALOGUE as PRODUCERS
 
-    sections = []
+    tables: dict[str, list[str]] = {}
     for title, registry in (("Worker: `KRILL_LOGGER_WORKER_PORT`", WORKER), ("Dashboard", DASHBOARD)):
-        rows = []
+        rows = tables[title] = []
         for metric in sorted(registry.collect(), key=lambda metric: metric.name):
             name = f"{metric.name}_total" if metric.type == "counter" else metric.name
             rows.append(f"| `{name}` | {metric.type} | {metric.documentation} |")
-        sections.append(f"## {title}\n\n| metric | type | what it is |\n| --- | --- | --- |\n" + "\n".join(rows))
-    text = "Both answer `GET /metrics` in Prometheus' text format. The end of a name is its unit."
+    tables["Krill's processes: [a view](django.md#when-kafka-does-not-answer) of Krill's own"] = [
+        f"| `{metric.name}` | {metric.kind} | {metric.meaning} |" for metric in PRODUCERS
+    ]
+    head = "| metric | type | what it is |\n| --- | --- | --- |\n"
+    sections = [f"## {title}\n\n{head}" + "\n".join(rows) for title, rows in tables.items()]
+    text = "Worker and dashboard answer `GET /metrics` in Prometheus' text format. The end of a name is its unit."
     return f"# Metrics\n\n{text}\n\n" + "\n\n".join(sections) + "\n"
 
 

@@ -100,6 +100,7 @@ class Settings:
     kafka_port: int = _setting(9092, _port, "a port", "port of the embedded Apache Kafka")
     clickhouse_port: int = _setting(8123, _port, "a port", "HTTP port of the embedded ClickHouse")
     demo_port: int = _setting(8000, _port, "a port", "port of the demo Krill")
+    worker_host: str = _setting("127.0.0.1", str, "an address", "address on which the worker shows its metrics")
     worker_port: int = _setting(8081, _port, "a port", "port of the worker's metrics and health page")
     demo: bool = _setting(True, _switch, "1 or 0", "whether `krill-logger up` starts the demo Krill and its traffic")
     kafka_bootstrap: str = _setting(

@@ -47,7 +47,7 @@ def worker() -> None:
     Example: KRILL_LOGGER_KAFKA_BOOTSTRAP=kafka1:9092,kafka2:9092 krill-logger worker
     """
     settings = Settings.from_environ()
-    checks.port_free("127.0.0.1", settings.worker_port, "the worker's metrics", f"{PREFIX}WORKER_PORT")
+    checks.port_free(settings.worker_host, settings.worker_port, "the worker's metrics", f"{PREFIX}WORKER_PORT")
     from confluent_kafka import KafkaException
 
     from consumers.worker import run
