@@ -129,7 +129,7 @@ def read(clickhouse: ClickHouse, query: Query, now: dt.datetime | None = None) -
     ]
     if hours.covered(query, "status_code") and all(limit.minute == limit.second == 0 for limit in limits):
         hour, rows = "toInt64(toUnixTimestamp(hour)) * 1000", "rows"
-        source = hours.counted(query, bind, "status_code")
+        source = hours.counted(query, bind, "hour", "status_code")
     else:
         hour, rows = f"toUnixTimestamp64Milli({report.time_column})", "1"
         source = f"{report.table} {f'WHERE {condition}' if condition else ''}"

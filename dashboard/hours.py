@@ -35,17 +35,19 @@ def whole(zone: ZoneInfo, since: dt.datetime, until: dt.datetime) -> bool:
     return not any((moment.astimezone(zone).utcoffset() or dt.timedelta()) % HOUR for moment in moments)
 
 
-def counted(query: Query, bind: Bind, *more: str) -> str:
-    """A subquery of the rows that match: hour, the columns `more`, rows."""
+def counted(query: Query, bind: Bind, *names: str) -> str:
+    """A subquery of the rows that match by `names`, columns or `hour`: these, and `rows`.
+
+    The fewer names, the sooner it is there, also from the same projection.
+    """
     tests = [condition.sql(bind) for condition in query.conditions]
-    names = "".join(f", {name}" for name in more)
-    parts = []
-    for bounds in ranges(query.since, query.until, bind):
-        where = " AND ".join([*bounds, *tests]) or "1"
-        parts.append(
-            f"SELECT toStartOfHour(requested_at) AS hour{names}, count() AS rows FROM {query.report.table} "
-            f"WHERE {where} GROUP BY hour{names}"
-        )
+    selected = ["toStartOfHour(requested_at) AS hour" if name == "hour" else name for name in names]
+    groups = f" GROUP BY {', '.join(names)}" if names else ""
+    parts = [
+        f"SELECT {', '.join([*selected, 'count() AS rows'])} FROM {query.report.table} "
+        f"WHERE {' AND '.join([*bounds, *tests]) or '1'}{groups}"
+        for bounds in ranges(query.since, query.until, bind)
+    ]
     return f"({' UNION ALL '.join(parts)})"
 
 
@@ -53,7 +55,7 @@ def by_hour(clickhouse: ClickHouse, query: Query) -> list[tuple[dt.datetime, int
     """The hours (UTC) with rows that match, the newest first, and how many. For a query that is `covered`."""
     parameters: dict[str, str | bytes] = {}
     found = clickhouse.query(
-        f"SELECT toUnixTimestamp(hour) AS start, sum(rows) FROM {counted(query, binder(parameters))} "
+        f"SELECT toUnixTimestamp(hour) AS start, sum(rows) FROM {counted(query, binder(parameters), 'hour')} "
         "GROUP BY start ORDER BY start DESC",
         parameters,
     )

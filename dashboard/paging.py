@@ -1,5 +1,6 @@
 """Where in time the rows of a page lie, so that only these are read and sorted, however deep the page is."""
 
+# ruff: noqa: S608 (names in SQL text come from columns.py; values are always parameters)
 from __future__ import annotations
 
 import datetime as dt
@@ -11,9 +12,9 @@ from dashboard.clickhouse import ClickHouse
 from dashboard.columns import API_REQUESTS
 from dashboard.filters import Query
 
-#: Rows among which a page is looked for first; if it is not there, among all.
+#: Rows among which a page of a text search is looked for first; if it is not there, among all.
 FIRST_ROWS = 200_000
-#: Of a deeper page all rows' places are compared.
+#: Of a deeper page of a text search all rows' places are compared.
 DEEPEST = 10_000
 _NEVER = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 
@@ -43,6 +44,8 @@ def windows(clickhouse: ClickHouse, query: Query) -> Iterator[Window]:
         yield whole
     elif hours.covered(query):
         yield _exact(clickhouse, query, skip, end)
+    elif not (query.q or query.without_q):
+        yield _reached(clickhouse, query, skip, end)
     elif end > DEEPEST:
         yield whole
     else:
@@ -61,6 +64,28 @@ def _exact(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
     # Where no page is, there is none to read either.
     wanted = wanted or [_NEVER]
     return Window(_within(query, min(wanted), max(wanted)), skip - first, True, place)
+
+
+def _reached(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
+    """The range as far as the last row of the page.
+
+    To find that row's time, rows are read in the table's order, with the columns of the conditions alone, and no
+    further than it. Reading and sorting what makes places unique, of all rows that match, takes many times as long.
+    """
+    condition, parameters = query.where()
+    time, direction = query.report.time_column, "DESC" if query.descending else "ASC"
+    found = clickhouse.query(
+        f"SELECT {time} FROM {query.report.table} WHERE {condition} ORDER BY {time} {direction} "
+        "LIMIT 1 OFFSET {last:UInt64}",
+        {**parameters, "last": end - 1},
+        optimize_read_in_order=1,
+    )
+    if not found:  # the page is not full
+        return Window(query, skip, True)
+    reached = found[0][0]
+    if query.descending:
+        return Window(replace(query, since=reached), skip, True)
+    return Window(replace(query, until=reached + dt.timedelta(milliseconds=1)), skip, True)
 
 
 def _first(clickhouse: ClickHouse, query: Query, skip: int) -> Iterator[Window]:

@@ -39,6 +39,8 @@ _FORMS = {
     "address": re.compile(r"[0-9a-fA-F.:]+"),
 }
 _WORD = re.compile(r"[0-9A-Za-z]+")
+# Words of a path that may be rare. Those that stand in every path (`api`, `v2`) cost the index more than they leave out.
+_IDENTIFIER = re.compile(r"(?=.*[0-9]).{3,}")
 # Letters that are the other case of a letter outside ASCII, and so may stand for one in a text.
 _PLAIN_WORD = re.compile(r"[0-9A-HJL-RT-Za-hjl-rt-z]+")
 
@@ -63,6 +65,8 @@ def search(report: Report, text: str, bind: Bind) -> str:
 def narrowed(column: Column, pieces: Sequence[str], bind: Bind) -> str:
     """A test that is true for all values of `column` that `pieces` match, and that the index answers; may be empty.
 
+    Only identifiers are asked for.
+
     Args:
         pieces: the texts before, between and behind the wildcards of a pattern.
     """
@@ -75,7 +79,7 @@ def narrowed(column: Column, pieces: Sequence[str], bind: Bind) -> str:
             whole = (match.start() > 0 or place == 0) and (match.end() < len(piece) or place == len(pieces) - 1)
             # Letters outside ASCII may belong to the word.
             alone = piece[: match.start()][-1:].isascii() and piece[match.end() :][:1].isascii()
-            if whole and alone:
+            if whole and alone and _IDENTIFIER.fullmatch(match.group()):
                 words[match.group().lower()] = None
     return f"hasAllTokens({_expression()}, {bind(' '.join(words), 'String')})" if words else ""
 

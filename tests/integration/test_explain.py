@@ -32,10 +32,10 @@ class Explained(ClickHouse):
         super().__init__(settings)
         self.plans: list[str] = []
 
-    def _query(self, sql: str, parameters: Mapping[str, Any] | None, limits: Mapping[str, float]) -> Any:
-        plan = super()._query(f"EXPLAIN indexes = 1, projections = 1 {sql}", parameters, limits)
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: float) -> Any:
+        plan = super().query(f"EXPLAIN indexes = 1, projections = 1 {sql}", parameters, **limits)
         self.plans.append("\n".join(row[0].decode() for row in plan))
-        return super()._query(sql, parameters, limits)
+        return super().query(sql, parameters, **limits)
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,12 @@ def test_nothing_asked_is_everything_newest_first() -> None:
         ("user=a&user=b", "((user = {p0:String}) OR (user = {p1:String}))", ["a", "b"]),
         ("-user=a&-user=b", "NOT ((user = {p0:String}) OR (user = {p1:String}))", ["a", "b"]),
         ("user=", "((user = {p0:String}))", [""]),
-        ("path=/api/*", f"((path LIKE {{p0:String}} AND hasAllTokens({WORDS}, {{p1:String}})))", ["/api/%", "api"]),
+        ("path=/api/*", "((path LIKE {p0:String}))", ["/api/%"]),
+        (
+            "path=/api/v2/cpes/4711/*",
+            f"((path LIKE {{p0:String}} AND hasAllTokens({WORDS}, {{p1:String}})))",
+            ["/api/v2/cpes/4711/%", "4711"],
+        ),
         (
             "path=100%25_*",
             f"((path LIKE {{p0:String}} AND hasAllTokens({WORDS}, {{p1:String}})))",
