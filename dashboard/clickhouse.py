@@ -9,11 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import clickhouse_connect
+import pyarrow as pa
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+from clickhouse_connect.driver.exceptions import ClickHouseError, Error, OperationalError
 from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
@@ -33,6 +34,18 @@ _TOO_LARGE = {158, 241, 307, 396}
 _CODE = re.compile(r"\bCode:\s*([0-9]+)")
 # Blocks of strings are read as bytes: the driver would show invalid UTF-8 as hexadecimal.
 _FORMATS = {"*String": "bytes", "IPv6": "string", "UUID": "string"}
+# Texts that are not UTF-8 are no Arrow strings; a LowCardinality column is Arrow's dictionary; and a machine that sends
+# blocks to itself, or over a fast network, takes longer to compress them than to send them.
+_ARROW: Mapping[str, str | int] = {
+    "output_format_arrow_string_as_string": 0,
+    "output_format_arrow_low_cardinality_as_dictionary": 1,
+    "output_format_arrow_compression_method": "none",
+}
+# The end of an Arrow stream; behind an answer that failed halfway stands an error.
+_ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
+_ERROR_BYTES = 64 * 1024
+
+T = TypeVar("T")
 
 
 class StoreError(Exception):
@@ -143,38 +156,51 @@ class ClickHouse:
             TooManyQueries: the user has others that do not end.
             StoreError: no answer within the limits.
         """
-        with self._turns.turn():
-            return self._query(sql, parameters, limits)
+        return self._answer(
+            limits,
+            lambda client, settings: (
+                client.query(
+                    sql,
+                    parameters=dict(parameters or {}),
+                    settings=settings,
+                    query_formats=_FORMATS,
+                    tz_mode="aware",
+                ).result_rows
+            ),
+        )
 
-    def _query(
-        self, sql: str, parameters: Mapping[str, Any] | None, limits: Mapping[str, float]
-    ) -> Sequence[Sequence[Any]]:
-        start = time.perf_counter()
-        try:
-            client = self._connect()
-            wanted = {
-                "readonly": 2,
-                "max_execution_time": self._settings.query_seconds,
-                "max_memory_usage": MAX_MEMORY_BYTES,
-                "max_result_bytes": MAX_RESULT_BYTES,
-                "result_overflow_mode": "throw",
-                **limits,
-            }
-            # A ClickHouse user who is already limited to reading may not change settings.
-            allowed = {name: value for name, value in wanted.items() if _changeable(client, name)}
-            result = client.query(
-                sql,
-                parameters=dict(parameters or {}),
-                settings=allowed,
-                query_formats=_FORMATS,
-                tz_mode="aware",
-            )
-            return result.result_rows
-        except (ClickHouseError, HTTPError, OSError) as error:
-            metrics.QUERY_ERRORS.inc()
-            raise _told(error) from error
-        finally:
-            metrics.QUERY_SECONDS.observe(time.perf_counter() - start)
+    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: float) -> pa.Table:
+        """The same as columns of Arrow; texts are bytes, those of few different values perhaps a dictionary."""
+
+        def ask(client: Client, settings: dict[str, Any]) -> pa.Table:
+            data = client.raw_query(sql, dict(parameters or {}), settings, fmt="ArrowStream")
+            if not data.endswith(_ARROW_END):
+                raise OperationalError(data[-_ERROR_BYTES:].decode("utf-8", "replace"))
+            return pa.ipc.open_stream(data).read_all()
+
+        return self._answer({**_ARROW, **limits}, ask)
+
+    def _answer(self, wanted: Mapping[str, str | float], ask: Callable[[Client, dict[str, Any]], T]) -> T:
+        """What `ask` gets from ClickHouse in the user's turn, within the limits and what is `wanted` beside them."""
+        with self._turns.turn():
+            start = time.perf_counter()
+            try:
+                client = self._connect()
+                limits = {
+                    "readonly": 2,
+                    "max_execution_time": self._settings.query_seconds,
+                    "max_memory_usage": MAX_MEMORY_BYTES,
+                    "max_result_bytes": MAX_RESULT_BYTES,
+                    "result_overflow_mode": "throw",
+                    **wanted,
+                }
+                # A ClickHouse user who is already limited to reading may not change settings.
+                return ask(client, {name: value for name, value in limits.items() if _changeable(client, name)})
+            except (ClickHouseError, HTTPError, OSError) as error:
+                metrics.QUERY_ERRORS.inc()
+                raise _told(error) from error
+            finally:
+                metrics.QUERY_SECONDS.observe(time.perf_counter() - start)
 
     def _connect(self) -> Client:
         if self._client is None:

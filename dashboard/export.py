@@ -17,12 +17,13 @@ from flask import Response
 from flask_babel import gettext
 
 from dashboard import metrics
+from dashboard.ahead import ahead
+from dashboard.blocks import Block, counted
 from dashboard.clickhouse import QueryTooSlow
 from dashboard.filters import N_, Query
 from dashboard.formats import Format, Table
 from dashboard.formats.table import Buffer
 from dashboard.progress import Progress
-from dashboard.rows import Item
 from dashboard.state import state
 
 log = logging.getLogger(__name__)
@@ -92,11 +93,13 @@ def response(
     )
     reading = replace(query, look=replace(query.look, columns=_read(query)))
     blocks = state().store.stream(reading)
-    first = next(blocks, [])
+    # The first by the user's own thread: it may have to wait for the user's turn.
+    first = next(blocks, None)
     name = filename(query, format.suffix)
     about = _about(query, format, name, language, user)
     export = _Export(table, format, name, about, progress, most_rows(format))
-    pieces = export.packed(chain([first], blocks)) if manifest else export.pieces(chain([first], blocks))
+    everything = chain([first], ahead(blocks)) if first else iter(())
+    pieces = export.packed(everything) if manifest else export.pieces(everything)
     answer = Response(pieces, content_type="application/zip" if manifest else format.content_type)
     download = f"{name}.zip" if manifest else name
     answer.headers["Content-Disposition"] = f'attachment; filename="{download}"'
@@ -132,11 +135,11 @@ class _Export:
         self._hash = hashlib.sha256()
         self._size = 0
 
-    def pieces(self, blocks: Iterator[list[Item]]) -> Iterator[bytes]:
+    def pieces(self, blocks: Iterator[Block]) -> Iterator[bytes]:
         """The file in pieces, one per block or so."""
         report = self._table.report.name
         try:
-            for piece in self._format.write(self._table, self._counted(blocks), self._told):
+            for piece in ahead(self._format.write(self._table, self._counted(blocks), self._told)):
                 self._hash.update(piece)
                 self._size += len(piece)
                 yield piece
@@ -149,7 +152,7 @@ class _Export:
         self._progress.sha256 = self._hash.hexdigest()
         self._progress.state = "done"
 
-    def packed(self, blocks: Iterator[list[Item]]) -> Iterator[bytes]:
+    def packed(self, blocks: Iterator[Block]) -> Iterator[bytes]:
         """A ZIP with the file and then its manifest."""
         buffer = Buffer()
         how = zipfile.ZIP_STORED if self._format.packed else zipfile.ZIP_DEFLATED
@@ -162,12 +165,11 @@ class _Export:
             archive.writestr("manifest.json", json.dumps(told, ensure_ascii=False, indent=2, default=_json) + "\n")
         yield buffer.take()
 
-    def _counted(self, blocks: Iterator[list[Item]]) -> Iterator[list[Item]]:
+    def _counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
         for block in blocks:
-            for item in block:
-                for name in item["masked"]:
-                    if name in self._masked or len(self._masked) < MOST_MASKED:
-                        self._masked[name] += 1
+            for name, times in counted(block.arrays["masked"]):
+                if name in self._masked or len(self._masked) < MOST_MASKED:
+                    self._masked[name] += times
             if self._progress.rows + len(block) > self._most:
                 raise TooManyRows(self._progress.rows + len(block), self._most)
             yield block

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from dashboard import (
+    blocks,
     conditions,
     counting,
     facets,
@@ -23,6 +26,7 @@ from dashboard import (
     tail,
     trends,
 )
+from dashboard.blocks import Block
 from dashboard.clickhouse import (
     ClickHouse,
     QueryTooSlow,
@@ -47,9 +51,11 @@ from schemas.settings import Settings
 
 __all__ = ["Page", "QueryTooSlow", "ResultTooLarge", "Store", "StoreError", "StoreUnavailable"]
 
-#: Rows of a block of `stream`, at most; fewer where rows are large.
-STREAM_ROWS = 10_000
-STREAM_BYTES = 8 * 1024**2
+#: What `stream` reads at a time, at most; fewer rows where they are large.
+STREAM_ROWS = 100_000
+STREAM_BYTES = 16 * 1024**2
+#: So many rows of a result are read in the table's order, if there are no conditions.
+BEGINNING_ROWS = 10_000
 #: A worker that has said nothing for longer counts as down.
 STALE_SECONDS = 15
 DEAD_LETTER_BYTES = 64 * 1024
@@ -61,6 +67,8 @@ NEIGHBOUR_SECONDS = 2
 _TIES = ("event_id", "kafka_partition", "kafka_offset")
 # Texts are sorted by their beginning: enough for people, and it bounds the position that `stream` remembers.
 _SORTED_BYTES = 200
+# However many rows are wanted, their keys are found first, and the other columns read of those rows alone.
+_STREAMING = {"max_block_size": 8192, "query_plan_max_limit_for_lazy_materialization": STREAM_ROWS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +125,18 @@ class Store:
                 f"SELECT {selected} FROM {query.report.table} {_where(condition)} "
                 f"ORDER BY {_order(query)} LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}",
                 {**parameters, "limit": query.per_page, "offset": window.skip},
-                **_reading(query, beginning=bare and window.skip + query.per_page <= STREAM_ROWS),
+                **_reading(query, beginning=bare and window.skip + query.per_page <= BEGINNING_ROWS),
             )
             if window.last or len(found) == query.per_page:
                 break
         items = rows.items(columns, found, read_json)
         known = window.total
+        if known is None and len(items) < query.per_page and (items or query.page == 1):
+            known = (query.page - 1) * query.per_page + len(items)
         count = self._counted(query, len(items), count_seconds) if known is None else Count(known)
         return Page(items, count.rows, time.perf_counter() - start, count.more)
 
     def _counted(self, query: Query, shown: int, seconds: float | None) -> Count:
-        if not shown and query.page == 1:
-            return Count(0)
         try:
             return counting.read(self._clickhouse, query, seconds if shown else None)
         except QueryTooSlow:
@@ -192,17 +200,19 @@ class Store:
         """The rows of the other report with the same request id as `items`; see `history.related`."""
         return history.related(self._clickhouse, report, items)
 
-    def stream(self, query: Query) -> Iterator[list[Item]]:
+    def stream(self, query: Query) -> Iterator[Block]:
         """All rows that match, in the order of the pages, with at least the query's columns; JSON columns as text.
 
-        Each block is a query of its own that goes on behind the last row, so neither a slow reader nor a
-        large result runs into a limit. Memory is bounded by the block: 10,000 rows and about 8 MiB, or one
+        Rows are read by queries of their own, each of which goes on behind the last row, so neither a slow reader nor
+        a large result runs into a limit. Memory is bounded by what one of them reads: 100,000 rows and 16 MiB, or one
         row.
         """
         place = (query.report.time_column, *_TIES)
         others = (query.report.by_name[name] for name in place if query.report.by_name[name] not in query.columns)
         columns = (*query.columns, *others)
-        names = [column.name for column in columns]
+        # Their own names would stand for these expressions in the conditions, too.
+        expressions = [*map(blocks.selected, columns), f"toString({_sort_key(query.sort_column)})"]
+        selected = ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(expressions))
         condition, parameters = query.where()
         position: list[Any] | None = None
         limit = 1000
@@ -212,28 +222,30 @@ class Store:
             if position is not None:
                 tests.append(_behind(query, position, binder(values)))
             try:
-                found = self._clickhouse.query(
-                    f"SELECT {_names(columns)}, {_sort_key(query.sort_column)} "
-                    f"FROM {query.report.table} {_where(' AND '.join(tests))} "
+                found = self._clickhouse.arrow(
+                    f"SELECT {selected} FROM {query.report.table} {_where(' AND '.join(tests))} "
                     f"ORDER BY {_order(query)} LIMIT {{limit:UInt32}}",
                     {**values, "limit": limit},
                     **({"max_result_bytes": STREAM_BYTES} if limit > 1 else {}),
-                    **_reading(query),
+                    **{**_reading(query), **_STREAMING},
                 )
             except ResultTooLarge:
                 if limit == 1:
                     raise
                 limit = max(1, limit // 4)
                 continue
-            if found:
-                last = dict(zip(names, found[-1], strict=False))
-                position = [found[-1][-1], last[query.report.time_column], *(last[name] for name in _TIES)]
-                yield rows.items(columns, found, str)
-            if len(found) < limit:
+            count, size = found.num_rows, found.nbytes
+            if count:
+                block = Block.of(columns, found)
+                key = found.columns[-1][-1:].cast(pa.binary())[0].as_py()
+                text = _parameter_type(query.sort_column) == "String"  # need not be UTF-8
+                position = [key if text else key.decode(), *(block.last(name) for name in place)]
+                yield block
+            if count < limit:
                 return
-            # Half of what would fit: rows differ in size.
-            fitting = STREAM_BYTES // 2 * len(found) // (_size(found) + 1)
-            limit = max(1, min(limit * 2, STREAM_ROWS, fitting))
+            # Less than what would fit: rows differ in size.
+            fitting = STREAM_BYTES * 3 // 4 * count // (size + 1)
+            limit = max(1, min(limit * 8, STREAM_ROWS, fitting))
 
     def values(self, report: Report, column: str, prefix: str, limit: int) -> list[str]:
         """Values of a column that begin with `prefix` in whatever case, the most frequent first.
@@ -427,11 +439,6 @@ def _behind(query: Query, position: Sequence[Any], bind: conditions.Bind, *, bac
     value = bind(key, _parameter_type(column))
     sort_key = _sort_key(column)
     return f"({sort_key} {sign} {value} OR ({sort_key} = {value} AND {newest} {'>' if back else '<'} {place}))"
-
-
-def _size(found: Sequence[Sequence[Any]]) -> int:
-    """Bytes of the texts in rows."""
-    return sum(len(value) for row in found for value in row if isinstance(value, bytes))
 
 
 def _parameter_type(column: Column) -> str:

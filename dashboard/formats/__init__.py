@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dashboard.blocks import Block
 from dashboard.formats import csv, jsonl, parquet, xlsx
 from dashboard.formats.table import Table
-from dashboard.rows import Item
 
 __all__ = ["FORMATS", "Format", "Table"]
-
-Blocks = Iterable[list[Item]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class Format:
 
     suffix: str
     content_type: str
-    write: Callable[[Table, Blocks, Callable[[], dict[str, Any]]], Iterator[bytes]]
+    write: Callable[[Table, Iterable[Block], Callable[[], dict[str, Any]]], Iterator[bytes]]
     most_rows: int = 0
     packed: bool = False
 

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from dashboard import rows
+from dashboard.blocks import Block
 from dashboard.formats.table import Table
-from dashboard.rows import Item
 
 
-def write(table: Table, blocks: Iterable[list[Item]], _about: Callable[[], dict[str, Any]]) -> Iterator[bytes]:
+def write(table: Table, blocks: Iterable[Block], _about: Callable[[], dict[str, Any]]) -> Iterator[bytes]:
     """The file; times are RFC 3339 with the offset of the table's zone."""
     readers: list[tuple[str, Callable[[Any], Any]]] = [
         (

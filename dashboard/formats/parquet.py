@@ -9,18 +9,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dashboard.blocks import Block
 from dashboard.columns import Column
 from dashboard.formats.table import Buffer, Table
-from dashboard.rows import Item
 
 
-def write(table: Table, blocks: Iterable[list[Item]], about: Callable[[], dict[str, Any]]) -> Iterator[bytes]:
+def write(table: Table, blocks: Iterable[Block], about: Callable[[], dict[str, Any]]) -> Iterator[bytes]:
     """The file, with a row group per block. JSON columns are text; the metadata `krill_logger` says what it is."""
     schema = pa.schema([pa.field(column.name, _type(column, table.zone.key)) for column in table.columns])
     buffer = Buffer()
     with pq.ParquetWriter(pa.PythonFile(buffer, mode="w"), schema, compression="zstd") as writer:
         for block in blocks:
-            arrays = [pa.array([item[field.name] for item in block], type=field.type) for field in schema]
+            arrays = [block.arrays[field.name].cast(field.type) for field in schema]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
             yield buffer.take()
         writer.add_key_value_metadata({"krill_logger": json.dumps(about(), default=str)})

@@ -15,9 +15,9 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from dashboard import values
+from dashboard.blocks import Block
 from dashboard.columns import Column
 from dashboard.formats.table import Buffer, Table, heading
-from dashboard.rows import Item
 
 #: Rows of a sheet, without the headings.
 MOST_ROWS = 1_048_575
@@ -39,7 +39,7 @@ _ESCAPED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 _SMALL_ROWS = 100_000
 
 
-def write(table: Table, blocks: Iterable[list[Item]], about: Callable[[], dict[str, Any]]) -> Iterator[bytes]:
+def write(table: Table, blocks: Iterable[Block], about: Callable[[], dict[str, Any]]) -> Iterator[bytes]:
     """The file. Too long texts are cut, say so, and are counted in `table.cut_cells`.
 
     Raises:
