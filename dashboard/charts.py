@@ -97,18 +97,18 @@ def stacked(
     links: Sequence[str] = (),
     before: Sequence[Series] = (),
 ) -> Chart:
-    """A bar per interval as high as `counts`, of which the lower part is `errors`, and a line for each of `before`."""
+    """A bar per interval as high as `counts`, a narrower one for `errors`, and a line for each of `before`."""
     beside = [value for line in before for value in line.values if value is not None]
     top, y_ticks = scale([value or 0 for value in counts.values] + beside)
     step = WIDTH / max(1, len(starts))
     width = step * (0.78 if len(starts) < 200 else 1)
     bars = []
     for place, (count, error) in enumerate(zip(counts.values, errors.values, strict=True)):
-        x = round(place * step + (step - width) / 2, 2)
-        for value, kind in ((count, "count"), (error, "errors")):
+        for value, kind, wide in ((count, "count", width), (error, "errors", width / 2)):
             if value:
+                x = round(place * step + (step - wide) / 2, 2)
                 height = round(value / top * HEIGHT, 3)
-                bars.append(Bar(x, round(HEIGHT - height, 3), round(width, 2), height, kind))
+                bars.append(Bar(x, round(HEIGHT - height, 3), round(wide, 2), height, kind))
     texts = [
         "\n".join(
             [

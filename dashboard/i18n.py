@@ -25,7 +25,7 @@ _DATE = {"es": "%d/%m/%Y", "en": "%Y-%m-%d"}
 
 def init_app(app: Flask) -> None:
     """Set up Flask-Babel and the template filters `number`, `decimal`, `milliseconds`, `moment`, `ago`, `briefly`,
-    `iso`, `local_input`."""
+    `iso`."""
     Babel(
         app,
         default_translation_directories="translations",
@@ -40,7 +40,6 @@ def init_app(app: Flask) -> None:
         ago=ago,
         briefly=briefly,
         iso=iso,
-        local_input=local_input,
     )
     app.jinja_env.globals.update(
         language=language, theme=theme, times=times, density=density, language_names=LANGUAGE_NAMES
@@ -144,11 +143,6 @@ def briefly(value: datetime | None) -> str:
 def iso(value: datetime | None) -> str:
     """RFC 3339 in the user's zone, for `<time datetime>`."""
     return local(value).isoformat(timespec="milliseconds") if value else ""
-
-
-def local_input(value: datetime | None) -> str:
-    """For `<input type=datetime-local>`, in the user's zone."""
-    return local(value).replace(tzinfo=None).isoformat(timespec="seconds") if value else ""
 
 
 def use_zone(chosen: ZoneInfo) -> None:

@@ -125,12 +125,12 @@ def parse(args: MultiDict[str, str], user: str, zone: ZoneInfo, now: dt.datetime
 def path_to(user: str) -> str | None:
     """The path of the page of a user of the API; None for names that no URL can hold.
 
-    What a path would not give back (such as `..` or a slash at the beginning) is escaped twice, behind `~`.
+    What a path would not give back (such as `..`, a line break or a slash in front) is escaped twice, behind `~`.
     """
     if "\0" in user or len(user) > filters.MAX_LENGTH or "\ufffd" in user:
         return None
     parts = user.split("/")
-    if user.startswith(_ESCAPE) or {"", ".", ".."} & set(parts):
+    if user.startswith(_ESCAPE) or "\n" in user or {"", ".", ".."} & set(parts):
         return f"{_PATH}/{_ESCAPE}{quote(quote(user, safe='').replace('.', '%2E'), safe='')}"
     return f"{_PATH}/{quote(user, errors='replace')}"
 

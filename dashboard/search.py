@@ -46,6 +46,16 @@ _DATE_WORDS = 4
 
 _MILLISECONDS = {"ms": 1, "s": 1000, "sec": 1000, "seg": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000}
 _DURATION = re.compile(r"(?P<number>-?[0-9]+(?:[.,][0-9]+)?) ?(?P<unit>[a-z]+)", re.IGNORECASE)
+#: Other words for what was done in the admin.
+_ACTIONS = {
+    name: action
+    for action, names in {
+        "addition": ("add", "added", "alta", "adicion", "creacion"),
+        "change": ("changed", "modificacion", "cambio"),
+        "deletion": ("delete", "deleted", "borrado", "eliminacion", "baja"),
+    }.items()
+    for name in names
+}
 _CLASS = re.compile(r"([1-5])xx", re.IGNORECASE)
 
 
@@ -189,7 +199,7 @@ class _Reading:
         assert column
         duration = column.name == "response_ms"
         try:
-            value = _machine(column.name, token.value, exactly=token.quoted)
+            value = _machine(column, token.value, exactly=token.quoted)
             conditions.check(column, value, self.zone)
         except ValueError:
             self._unusable(token, token.end, DURATION if duration else expected(column))
@@ -309,13 +319,15 @@ def _named(report: Report, parameter: str, language: str) -> str:
     return next(each.name(language) for each in qualifiers.of(report) if each.parameter == parameter)
 
 
-def _machine(column: str, value: str, *, exactly: bool) -> str:
-    """A parameter's value of what people write: `2s`, `5xx`, `get` unless it is in quotes."""
-    if column == "response_ms":
+def _machine(column: Column, value: str, *, exactly: bool) -> str:
+    """A parameter's value of what people write: `2s`, `5xx`, `alta`, `get` unless it is in quotes."""
+    if column.name == "response_ms":
         return _each_limit(value, _milliseconds)
-    if column == "status_code" and (match := _CLASS.fullmatch(value)):
+    if column.name == "status_code" and (match := _CLASS.fullmatch(value)):
         return f"{match[1]}00..{match[1]}99"
-    return value.upper() if column == "method" and not exactly else value
+    if column.choices:
+        return _ACTIONS.get(dates.plain(value), value)
+    return value.upper() if column.name == "method" and not exactly else value
 
 
 def _human(column: str, value: str) -> str:

@@ -39,7 +39,7 @@ _FORMS = {
     "address": re.compile(r"[0-9a-fA-F.:]+"),
 }
 _WORD = re.compile(r"[0-9A-Za-z]+")
-# Words of a path that may be rare. Those that stand in every path (`api`, `v2`) cost the index more than they leave out.
+# Words of a path that may be rare; those that are in every path (`api`, `v2`) cost the index more than they leave out.
 _IDENTIFIER = re.compile(r"(?=.*[0-9]).{3,}")
 # Letters that are the other case of a letter outside ASCII, and so may stand for one in a text.
 _PLAIN_WORD = re.compile(r"[0-9A-HJL-RT-Za-hjl-rt-z]+")

@@ -19,6 +19,47 @@ NOUNS = {
     "pots": lazy_gettext("POTS"),
     "user": lazy_gettext("user"),
 }
+#: What fields of those are called within a sentence; others by their own name.
+FIELDS = {
+    "access": lazy_gettext("the access"),
+    "active": lazy_gettext("the active flag"),
+    "address": lazy_gettext("the address"),
+    "city": lazy_gettext("the city"),
+    "cli": lazy_gettext("the telephone number"),
+    "comment": lazy_gettext("the comment"),
+    "country": lazy_gettext("the country"),
+    "customer": lazy_gettext("the customer"),
+    "email": lazy_gettext("the email address"),
+    "external_id": lazy_gettext("the external id"),
+    "groups": lazy_gettext("the groups"),
+    "internal_id": lazy_gettext("the internal id"),
+    "is_active": lazy_gettext("the active flag"),
+    "is_staff": lazy_gettext("the staff status"),
+    "is_superuser": lazy_gettext("the superuser status"),
+    "label": lazy_gettext("the label"),
+    "language": lazy_gettext("the language"),
+    "latitude": lazy_gettext("the latitude"),
+    "line_profile": lazy_gettext("the line profile"),
+    "longitude": lazy_gettext("the longitude"),
+    "mac": lazy_gettext("the MAC address"),
+    "model": lazy_gettext("the model"),
+    "name": lazy_gettext("the name"),
+    "notes": lazy_gettext("the notes"),
+    "password": lazy_gettext("the password"),
+    "postalcode": lazy_gettext("the postal code"),
+    "pppoe_password": lazy_gettext("the PPPoE password"),
+    "pppoe_username": lazy_gettext("the PPPoE user"),
+    "profile": lazy_gettext("the profile"),
+    "realm": lazy_gettext("the realm"),
+    "sn": lazy_gettext("the serial number"),
+    "surname": lazy_gettext("the surname"),
+    "username": lazy_gettext("the user name"),
+    "voicemail_password": lazy_gettext("the voicemail password"),
+    "wifi_password": lazy_gettext("the Wi-Fi password"),
+    "wifi_ssid": lazy_gettext("the Wi-Fi name"),
+}
+#: Fields that every change touches: told only where nothing else is to be told.
+STAMPS = frozenset(("updated", "updated_at", "modified", "modified_at", "last_modified"))
 #: Characters of a value, a name and an object.
 CLIP_VALUE, CLIP_NAME = 60, 80
 #: Fields that are told with their values.
@@ -36,7 +77,7 @@ def noun(object_type: str) -> str:
 
 
 def sentence(item: Item) -> Markup:
-    """An admin change, such as “ignacio changed postalcode of the CPE pim0585 from 1504 to 1505”.
+    """An admin change, such as “ignacio changed the postal code of the CPE pim0585 from 1504 to 1505”.
 
     Args:
         item: a row of the admin report with `changes` as a JSON value.
@@ -53,17 +94,16 @@ def sentence(item: Item) -> Markup:
     masked = set(item.get("masked") or ())
     changes = item.get("changes")
     known = [change for change in changes if isinstance(change, dict)] if isinstance(changes, list) else []
+    known = [change for change in known if change.get("field") not in STAMPS] or known
     if len(known) == 1:
         return _one(known[0], masked, words)
     names = [str(change.get("field", "")) for change in known] or list(item.get("changed_fields") or ())
     if not names:
         return _filled(gettext("%(user)s changed the %(type)s %(object)s"), words)
     if len(names) == 1:
-        words["field"] = _isolated(names[0], "code")
+        words["field"] = _field(names[0])
         return _filled(gettext("%(user)s changed %(field)s of the %(type)s %(object)s"), words)
-    parts = [_part(change, masked) for change in known[:MOST_FIELDS]] or [
-        _isolated(name, "code") for name in names[:MOST_FIELDS]
-    ]
+    parts = [_part(change, masked) for change in known[:MOST_FIELDS]] or [_field(name) for name in names[:MOST_FIELDS]]
     if len(names) > MOST_FIELDS:
         parts.append(escape(gettext("and %(count)s more", count=len(names) - MOST_FIELDS)))
     words |= {"count": str(len(names)), "fields": Markup(", ").join(parts)}
@@ -72,24 +112,32 @@ def sentence(item: Item) -> Markup:
 
 def _one(change: dict[str, Any], masked: set[str], words: dict[str, Any]) -> Markup:
     words |= _values(change, masked)
-    return _filled(
-        gettext("%(user)s changed %(field)s of the %(type)s %(object)s from %(old)s to %(new)s"),
-        words,
-    )
+    if _says_nothing(words):
+        return _filled(gettext("%(user)s changed %(field)s of the %(type)s %(object)s"), words)
+    return _filled(gettext("%(user)s changed %(field)s of the %(type)s %(object)s from %(old)s to %(new)s"), words)
 
 
 def _part(change: dict[str, Any], masked: set[str]) -> Markup:
-    return _filled(gettext("%(field)s from %(old)s to %(new)s"), _values(change, masked))
+    values = _values(change, masked)
+    return values["field"] if _says_nothing(values) else _filled(gettext("%(field)s from %(old)s to %(new)s"), values)
+
+
+def _says_nothing(values: dict[str, Any]) -> bool:
+    return bool(values["old"] == values["new"] == escape(gettext("(hidden)")))
 
 
 def _values(change: dict[str, Any], masked: set[str]) -> dict[str, Markup]:
     field = str(change.get("field", ""))
     hidden = field in masked
     return {
-        "field": _isolated(field, "code"),
+        "field": _field(field),
         "old": _value(change.get("old"), hidden),
         "new": _value(change.get("new"), hidden),
     }
+
+
+def _field(name: str) -> Markup:
+    return escape(FIELDS[name]) if name in FIELDS else _isolated(name, "code")
 
 
 def _value(value: object, hidden: bool) -> Markup:

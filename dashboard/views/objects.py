@@ -33,7 +33,7 @@ def path_to(object_type: str, object_id: str) -> str | None:
     """The path of an object's history; None for names that no path can hold."""
     if not object_type or not object_id or "/" in object_type or object_id.startswith("/"):
         return None
-    if {".", "..", ""} & {object_type, *object_id.split("/")}:
+    if "\n" in object_type + object_id or {".", "..", ""} & {object_type, *object_id.split("/")}:
         return None
     return f"/objects/{quote(object_type, safe='', errors='replace')}/{quote(object_id, errors='replace')}"
 

@@ -31,14 +31,7 @@ OF_THE_PAYLOAD = ("at", "start", "find", "fragment")
 MOST_FILTERED, CLIP_ALONE = 300, 200_000
 # What a filter takes for a comparison.
 _COMPARES = re.compile(r"[<>]|.*\.\.", re.DOTALL)
-KINDS = {
-    "object": lazy_gettext("object"),
-    "array": lazy_gettext("list"),
-    "string": lazy_gettext("text"),
-    "number": lazy_gettext("number"),
-    "boolean": lazy_gettext("true or false"),
-    "null": lazy_gettext("null"),
-}
+KINDS = {"object": lazy_gettext("object"), "array": lazy_gettext("list")}
 
 
 def _add_rules(layout: Layout) -> None:

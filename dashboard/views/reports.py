@@ -220,20 +220,17 @@ class Dates:
 
     Args:
         words: what they are, if there are words for it.
-        typed: `from` and `to` as their fields show them.
         fixed: the list with dates that do not move with the clock; None if they do not.
     """
 
     words: str | None
-    typed: dict[str, str]
     fixed: Address | None
 
 
 def _dates(query: Query | None, base: Address) -> Dates:
     """The dates of a list, as far as the URL can be understood."""
-    typed = {name: search.typed_date(base, name) for name in ("from", "to")}
     if query is None:
-        return Dates(None, typed, None)
+        return Dates(None, None)
     words = dates.words(query.given_since, query.given_until, i18n.language(), query.zone)
     fixed = base
     for name, given, moment in (("from", query.given_since, query.since), ("to", query.given_until, query.until)):
@@ -241,7 +238,7 @@ def _dates(query: Query | None, base: Address) -> Dates:
             fixed = fixed.setting(name, parameter(moment.astimezone(query.zone)))
     if fixed is not base and query.until is None:
         fixed = fixed.setting("to", parameter(datetime.now(query.zone)))
-    return Dates(words, typed, None if fixed is base else fixed)
+    return Dates(words, None if fixed is base else fixed)
 
 
 def _edges(address: Address, page: Page) -> Address | None:

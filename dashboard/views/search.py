@@ -70,6 +70,7 @@ def bar(report: Report, address: Address) -> Bar:
     return Bar(text, [], others)
 
 
+@blueprint.app_template_global()
 def typed_date(address: Address, name: str) -> str:
     """A date field's text: the parameter `from` or `to` as people say it."""
     values = address.values(name)

@@ -23,6 +23,7 @@ from dashboard.views.ranked import ranked
 from dashboard.views.reports import by_parameter
 
 blueprint = Blueprint("trends", __name__)
+blueprint.add_app_template_global(quick_range)
 
 PATH = "/trends"
 MOST_TABLE_ROWS = 500

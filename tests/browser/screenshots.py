@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.test_road import PASSWORD, Stack
 
@@ -54,7 +54,7 @@ def visit(chromium: Browser, stack: Stack, size: dict[str, int]) -> Page:
 def for_readme(stack: Stack, page: Page) -> None:
     """Whole pages."""
     request = stack.api("api-requests", method="PATCH", status_code="200", per_page=1)["items"][0]["event_id"]
-    change = some_change(stack)
+    change = some_change(stack)["event_id"]
     since = (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%MZ")
     for name, path in {
         "home": "/",
@@ -70,18 +70,27 @@ def for_guide(stack: Stack, page: Page, language: str) -> None:
     """Parts of pages, in a language of the guide."""
     page.locator(".user-menu summary").click()
     page.locator(f"button[name=language][value={language}]").click()
-    page.wait_for_load_state("networkidle")
+    page.wait_for_selector(f"html[lang={language}]")
     folder = IMAGES / "guide" / language
     folder.mkdir(parents=True, exist_ok=True)
     change = some_change(stack)
     for name, path in {
         "home": "/",
         "report": "/api-requests?method=PATCH",
-        "detail": f"/admin-changes/{change}",
-        "trends": "/trends?interval=minute",
+        "detail": f"/admin-changes/{change['event_id']}",
+        "history": f"/objects/{change['object_type']}/{change['object_id']}",
+        "trends": "/trends?interval=minute&from=now-15m",
+        "integration": "/integrations/crm-demo?from=now-15m",
     }.items():
         open_page(page, stack.dashboard + path)
         page.screenshot(path=folder / f"{name}.png")
+    page.goto(f"{stack.dashboard}/api-requests?live=1")
+    page.wait_for_selector("tr.is-new", timeout=120_000)
+    page.screenshot(path=folder / "live.png")
+    open_page(page, f"{stack.dashboard}/api-requests")
+    page.locator("#search").press_sequentially("usuario:" if language == "es" else "user:")
+    page.wait_for_selector("#completions li")
+    page.screenshot(path=folder / "search.png", clip={"x": 0, "y": 52, "width": 800, "height": 400})
     for name, menu in MENUS.items():
         open_page(page, f"{stack.dashboard}/api-requests?method=PATCH")
         page.locator(f"{menu} > summary").click()
@@ -98,18 +107,18 @@ def for_guide(stack: Stack, page: Page, language: str) -> None:
         page.screenshot(path=folder / f"{name}.png", clip=clip)  # type: ignore[arg-type]
 
 
-def some_change(stack: Stack) -> str:
-    """The id of a change of a postal code, as soon as there is one."""
+def some_change(stack: Stack) -> dict[str, str]:
+    """A change of a postal code, as soon as there is one."""
     found = stack.until(
         lambda: stack.api("admin-changes", action="change", changed_fields="postalcode", per_page=1)["items"], 120
     )
-    return str(found[0]["event_id"])
+    return dict(found[0])
 
 
 def open_page(page: Page, url: str) -> None:
     """Go there and wait until everything has come."""
     page.goto(url)
-    page.wait_for_load_state("networkidle")
+    expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=60_000)
 
 
 if __name__ == "__main__":

@@ -222,13 +222,13 @@ def test_the_page_tells_it(user: FlaskClient) -> None:
     assert "CPE pim0001 Borrado el 20/11/2026 11:00" in text
     assert "5 entradas encontradas en" in text
     assert "ignacio borró el CPE linked" in text
-    assert "Un proceso cambió postalcode del CPE pim0001 de 1504 a 1505" in text
+    assert "Un proceso cambió el código postal del CPE pim0001 de 1504 a 1505" in text
     assert "Persona" in text
     assert "Integración" in text
     assert "Proceso" in text
     english = told(user, "/objects/cpe/linked", "en")
     assert "ignacio deleted the CPE linked" in english
-    assert "A process changed postalcode of the CPE pim0001 from 1504 to 1505" in english
+    assert "A process changed the postal code of the CPE pim0001 from 1504 to 1505" in english
     told(user, "/", "es")
 
 
@@ -253,7 +253,14 @@ def test_an_object_of_any_name_has_a_page_that_its_rows_link(user: FlaskClient) 
     assert "\u202e" not in answer.text
     assert "1 entrada encontrada" in text_of(answer.text)
     assert unquote(path) == f"/objects/cpe/{ODD}"
-    for object_type, object_id in (("", "1"), ("cpe", ""), ("a/b", "1"), ("cpe", "../x"), ("cpe", "."), ("cpe", "/x")):
+    for object_type, object_id in (
+        ("", "1"),
+        ("cpe", ""),
+        ("a/b", "1"),
+        ("cpe", "../x"),
+        ("cpe", "."),
+        ("cpe", "a\nb"),
+    ):
         assert path_to(object_type, object_id) is None
     hostile = user.get(path_to(sites.SCRIPT.replace("/", ""), sites.ATTRIBUTE) or "")
     assert hostile.status_code == 200
@@ -282,7 +289,17 @@ def test_large_changes_are_told_by_their_fields(site: Site, user: FlaskClient, s
     )
     page = store.history(history.parse(MultiDict(), "cpe", "large", ZoneInfo("UTC")))
     assert page.items[0]["changes"] is None
-    assert "ignacio cambió notes del CPE pim0001" in told(user, "/objects/cpe/large")
+    assert "ignacio cambió las notas del CPE pim0001" in told(user, "/objects/cpe/large")
+
+
+def test_a_stamp_of_the_time_is_not_told_beside_what_changed(site: Site, user: FlaskClient) -> None:
+    stamp = {"field": "updated", "old": "2026-11-20T10:00:00Z", "new": "2026-11-20T10:01:00Z"}
+    code = {"field": "postalcode", "old": "1504", "new": "1505"}
+    for number, changes in ((501, [code, stamp]), (502, [stamp])):
+        row = change(number, object_id=f"stamped{number}", changes=json.dumps(changes))
+        report_data.insert(site.client, "admin_changes", [row])
+    assert "ignacio cambió el código postal del CPE pim0001 de 1504 a 1505" in told(user, "/objects/cpe/stamped501")
+    assert "ignacio cambió updated del CPE pim0001 de 2026-11-20T10:00:00Z a" in told(user, "/objects/cpe/stamped502")
 
 
 # A row's page
@@ -296,7 +313,7 @@ def test_a_request_and_its_change_name_each_other(user: FlaskClient) -> None:
     ):
         page = user.get(path).text
         assert "Cambios que causó" in page
-        assert "crm-norte cambió postalcode del CPE pim0001 de 1504 a 1505" in text_of(page)
+        assert "crm-norte cambió el código postal del CPE pim0001 de 1504 a 1505" in text_of(page)
         assert f'href="/admin-changes/{CAUSED}"' in page
         assert 'href="/objects/cpe/linked"' in page
     for path in (f"/admin-changes/{CAUSED}", f"/admin-changes/{CAUSED}?fragment=1"):
@@ -309,12 +326,12 @@ def test_a_request_and_its_change_name_each_other(user: FlaskClient) -> None:
 def test_a_change_is_a_sentence(user: FlaskClient) -> None:
     for path in (f"/admin-changes/{sites.CHANGE_ID}", f"/admin-changes/{sites.CHANGE_ID}?fragment=1"):
         assert (
-            "ignacio cambió 3 campos del CPE pim0585: postalcode de 1504 a 1505, "
-            "wifi_password de (oculto) a (oculto), active de (vacío) a true"
+            "ignacio cambió 3 campos del CPE pim0585: el código postal de 1504 a 1505, "
+            "la contraseña del wifi, el indicador de activo de (vacío) a true"
         ) in told(user, path)
         assert (
-            "ignacio changed 3 fields of the CPE pim0585: postalcode from 1504 to 1505, "
-            "wifi_password from (hidden) to (hidden), active from (empty) to true"
+            "ignacio changed 3 fields of the CPE pim0585: the postal code from 1504 to 1505, "
+            "the Wi-Fi password, the active flag from (empty) to true"
         ) in told(user, path, "en")
     told(user, "/", "es")
     page = user.get(f"/admin-changes/{sites.HOSTILE_CHANGE_ID}").text

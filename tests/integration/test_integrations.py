@@ -32,7 +32,8 @@ RANGE = {"from": "2026-11-12", "to": "2026-11-14"}
 USER = "crm/ñandú #1"
 NAMES = (
     *("crm-a", USER, "a//b", "/a", "a/", ".", "..", "a/../b", "~", "~x", "%2F", "%252F", "a?b=c#d", " ", ""),
-    *(sites.SCRIPT, sites.ATTRIBUTE, sites.BIDI, "'; DROP TABLE api_requests --", "x" * 2000, "\u202e", "a;b", "a\\b"),
+    *(sites.SCRIPT, sites.ATTRIBUTE, sites.BIDI, "'; DROP TABLE api_requests --", "x" * 2000, "\u202e"),
+    *("a;b", "a\\b", "a\r\nb"),
 )
 Row = dict[str, Any]
 

@@ -84,6 +84,20 @@ def test_what_a_text_means(text: str, query: str) -> None:
     assert parsed(text) == parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("acción:alta", "addition"),
+        ("acción:Modificación", "change"),
+        ("accion:borrado", "deletion"),
+        ("action:del*", "del*"),
+    ],
+)
+def test_what_was_done_has_spanish_words(text: str, action: str) -> None:
+    assert parsed(text, ADMIN_CHANGES) == [("action", action)]
+    assert parsed("acción:alta") == [("action", "alta")]  # of the API it is the name of an endpoint's action
+
+
 def test_the_admin_report_has_names_of_its_own() -> None:
     text = "usuario:ignacio acción:change modelo:cpe objeto:pim0585 campo:postalcode postalcode:1505 tipo:cpe id:585"
     assert parsed(text, ADMIN_CHANGES) == [

@@ -18,7 +18,7 @@ export function search() {
       input.select();
     });
   }
-  for (const field of document.querySelectorAll("input[data-picker]")) pick(field);
+  for (const button of document.querySelectorAll("[data-picker]")) pick(button);
 }
 
 function switchedOff() {
@@ -142,25 +142,14 @@ function complete(input) {
   });
 }
 
-function pick(field) {
-  const frame = document.createElement("span");
-  frame.className = "date-picker";
+function pick(button) {
   const calendar = document.createElement("input");
   calendar.type = "datetime-local";
   calendar.tabIndex = -1;
   calendar.setAttribute("aria-hidden", "true");
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "button icon-only";
-  button.title = field.dataset.picker;
-  button.setAttribute("aria-label", field.dataset.picker);
-  button.append(document.querySelector(".range-menu .icon").cloneNode(true));
-  // The button within the label is not a part of the field's name.
-  field.setAttribute("aria-label", field.closest("label").querySelector("span").textContent);
-  field.before(frame);
-  frame.append(field, button, calendar);
+  button.after(calendar);
   button.addEventListener("click", () => calendar.showPicker());
   calendar.addEventListener("change", () => {
-    field.value = calendar.value;
+    button.parentElement.querySelector("input").value = calendar.value;
   });
 }
