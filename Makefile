@@ -8,8 +8,10 @@ BENCHES := bench-ingest bench-latency bench-query bench-pages bench-producer ben
 up: setup
 	@exec $(BIN)/krill-logger up
 
+# More processes than cores: most tests wait for a server or a browser.
+PROCESSES ?= 4
 test: setup
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile
 
 fuzz: setup
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout 3600 tests/unit/test_masking_properties.py tests/unit/test_normalise.py \
