@@ -11,7 +11,7 @@ up: setup
 # More processes than cores: most tests wait for a server or a browser.
 PROCESSES ?= 4
 test: setup
-	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile
+	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 fuzz: setup
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest --timeout 3600 tests/unit/test_masking_properties.py tests/unit/test_normalise.py \

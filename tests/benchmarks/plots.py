@@ -82,7 +82,9 @@ def producer(found: dict[str, Any]) -> Figure:
 
 
 def export(found: dict[str, Any]) -> Figure:
-    return _bars("CSV of all rows over HTTP", "rows/s", found["rates"], ["Krill Logger"])
+    names = {"dashboard": "Krill Logger", "Django": "Django, drf-tracking's rows"}
+    rates = {names[name]: file["rows_per_second"] for name, file in found["files"].items()}
+    return _bars("CSV of all rows over HTTP", "rows/s", rates, ["Krill Logger"])
 
 
 def growth(found: dict[str, dict[str, Any]]) -> Figure:

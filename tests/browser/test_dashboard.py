@@ -87,10 +87,18 @@ def overflow(page: Page) -> int:
 @pytest.mark.parametrize("size", SIZES)
 def test_axe_finds_nothing_and_no_page_is_too_wide(browser: Browser, site: Site, size: str, scheme: str) -> None:
     axe = AXE.read_text()
+    accounts = site.app.extensions["krill_logger"].accounts
+    user, language = (
+        f"axe-{size}-{scheme}",
+        "en" if (size, scheme) in (("desktop", "dark"), ("phone", "light")) else "es",
+    )
+    accounts.create_user(user, sites.PASSWORD)
     # The content security policy would keep axe out.
-    with Visit(browser, site, viewport=SIZES[size], color_scheme=scheme, bypass_csp=True) as page:
+    with Visit(browser, site, user, viewport=SIZES[size], color_scheme=scheme, bypass_csp=True) as page:
+        accounts.set_preferences(user, language=language)
         for path in PAGES:
             page.goto(path)
+            assert page.locator("html").get_attribute("lang") == language
             for summary in (".panel > summary", ".more > summary", ".letter > summary", ".facets > summary"):
                 if page.locator(summary).count() and not page.locator(summary).first.evaluate("e => e.parentNode.open"):
                     page.locator(summary).first.click()
