@@ -63,28 +63,34 @@ def _look(config: Mapping[str, Any], topic: str, since_ms: int, ids: Collection[
         starts = consumer.offsets_for_times(
             [TopicPartition(topic, number, since) for number in metadata.partitions], _SECONDS
         )
-        consumer.assign(starts)
-        return _read(consumer, len(starts), ids)
+        # Under traffic that does not pause, librdkafka never says that a partition has ended.
+        ends = {}
+        for place in starts:
+            _, end = consumer.get_watermark_offsets(TopicPartition(topic, place.partition), _SECONDS)
+            if 0 <= place.offset < end:
+                ends[place.partition] = end
+        consumer.assign([place for place in starts if place.partition in ends])
+        return _read(consumer, ends, ids)
     finally:
         consumer.close()
 
 
-def _read(consumer: Consumer, partitions: int, ids: Collection[bytes]) -> set[bytes]:
+def _read(consumer: Consumer, ends: dict[int, int], ids: Collection[bytes]) -> set[bytes]:
+    """Read what is assigned as far as `ends`, the offsets behind the last messages by partition."""
     wanted = set(ids)
     found: set[bytes] = set()
-    ended: set[int | None] = set()
-    while len(ended) < partitions and len(found) < len(wanted):
+    while ends and len(found) < len(wanted):
         message = consumer.poll(_SECONDS)
         if message is None:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        error = message.error()
+        error, partition, offset = message.error(), int(message.partition() or 0), int(message.offset() or 0)
         if error is None:
             if (name := event_id(message.headers() or ())) in wanted:
                 found.add(name)
-        elif error.code() == KafkaError._PARTITION_EOF:
-            ended.add(message.partition())
-        else:
+        elif error.code() != KafkaError._PARTITION_EOF:
             raise KafkaException(error)
+        if error is not None or offset + 1 >= ends.get(partition, offset):
+            ends.pop(partition, None)
     return found
 
 

@@ -127,7 +127,7 @@ def _visit(browser: Browser, cookies: list[dict[str, object]], address: str) -> 
     answer = page.goto(address)
     assert answer is not None
     assert answer.ok, f"{address}: {answer.status}"
-    page.wait_for_function("window.shownAt && performance.getEntriesByName('first-contentful-paint').length")
+    page.wait_for_function("() => window.shownAt && performance.getEntriesByName('first-contentful-paint').length")
     page.wait_for_load_state("networkidle")
     measured: dict[str, float] = page.evaluate(_READ)
     context.close()
