@@ -69,7 +69,7 @@ def _pages(settings: Settings) -> dict[str, str]:
         "Logger dashboard": "/",
         "API report": "/api-requests",
         "API report, a month's errors of a user": f"/api-requests?{MONTH}&user={quote(request[1])}&status_code=>=400",
-        "API report, text": f"/api-requests?{MONTH}&q=HG8245H",
+        "API report, text": f"/api-requests?{MONTH}&q=MiFibra",
         "API report, a row open": f"/api-requests?open={request[0]}",
         "Request": f"/api-requests/{request[0]}",
         "Admin report": "/admin-changes",
