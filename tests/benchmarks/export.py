@@ -37,7 +37,7 @@ import psutil
 from deploy.embedded.death import die_with_parent
 from schemas.settings import Settings
 from tests.benchmarks import rows
-from tests.benchmarks.load import answers, at_least, goal, report
+from tests.benchmarks.load import answers, at_least, fresh_dashboard, goal, report
 from tests.conftest import free_port
 
 TIMES_FASTER = 10.0
@@ -93,14 +93,7 @@ def _download(port: int, path: str, cookie: str) -> int:
 def dashboard(settings: Settings) -> Iterator[Site]:
     """As an operator starts it, with somebody who has logged in."""
     port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KRILL_LOGGER_")} | {
-        "KRILL_LOGGER_DATA": str(settings.data),
-        "KRILL_LOGGER_CLICKHOUSE_URL": settings.clickhouse,
-        "KRILL_LOGGER_DASHBOARD_PORT": str(port),
-        "KRILL_LOGGER_ADMIN_PASSWORD": PASSWORD,
-    }
-    for name in settings.data.glob("dashboard*.sqlite*"):
-        name.unlink()  # the password is another in every run
+    environment = fresh_dashboard(settings, port, PASSWORD)
     with _serving([sys.executable, "-m", "deploy.cli", "dashboard"], environment, port, "/login") as process:
         cookie = _log_in(f"http://127.0.0.1:{port}/login")
         yield Site(port, "/api-requests.csv?tz=Europe/Madrid", cookie, process, _child("embedded.clickhouse"))

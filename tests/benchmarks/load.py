@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import threading
 import time
@@ -17,6 +18,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas import topics
+from schemas.settings import Settings
 
 
 @dataclass
@@ -136,6 +138,20 @@ def answers(port: int, path: str, seconds: float = 60, alive: Callable[[], bool]
             assert alive(), "the server ended"
             assert time.monotonic() < deadline, "the server does not answer"
             time.sleep(0.1)
+
+
+def fresh_dashboard(settings: Settings, port: int, password: str) -> dict[str, str]:
+    """The environment of a dashboard on a ClickHouse that runs already; its accounts of earlier runs are removed."""
+    for path in settings.data.glob("dashboard*.sqlite*"):
+        path.unlink()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KRILL_LOGGER_")}
+    return {
+        **clean,
+        "KRILL_LOGGER_DATA": str(settings.data),
+        "KRILL_LOGGER_CLICKHOUSE_URL": settings.clickhouse,
+        "KRILL_LOGGER_DASHBOARD_PORT": str(port),
+        "KRILL_LOGGER_ADMIN_PASSWORD": password,
+    }
 
 
 def goal(name: str, value: float, most: float, peer: float | None = None) -> dict[str, object]:

@@ -27,7 +27,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from schemas.settings import Settings
 from tests.benchmarks import rows
-from tests.benchmarks.load import answers, goal, report
+from tests.benchmarks.load import answers, fresh_dashboard, goal, report
 from tests.conftest import free_port
 
 KEPT = Path(__file__).parents[2] / "var" / "bench"
@@ -85,14 +85,7 @@ def _pages(settings: Settings) -> dict[str, str]:
 def _dashboard(settings: Settings) -> Iterator[str]:
     """Its address; started as an operator starts it."""
     port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KRILL_LOGGER_")} | {
-        "KRILL_LOGGER_DATA": str(settings.data),
-        "KRILL_LOGGER_CLICKHOUSE_URL": settings.clickhouse,
-        "KRILL_LOGGER_DASHBOARD_PORT": str(port),
-        "KRILL_LOGGER_ADMIN_PASSWORD": PASSWORD,
-    }
-    for name in settings.data.glob("dashboard*.sqlite*"):
-        name.unlink()  # the password is another in every run
+    environment = fresh_dashboard(settings, port, PASSWORD)
     process = subprocess.Popen(
         [sys.executable, "-m", "deploy.cli", "dashboard"], env=environment, stdout=subprocess.DEVNULL
     )
