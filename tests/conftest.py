@@ -18,6 +18,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from argon2 import PasswordHasher
 
 from deploy.embedded import clickhouse as embedded_clickhouse
 from deploy.embedded import kafka as embedded_kafka
@@ -94,6 +95,14 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(30)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords() -> Iterator[None]:
+    """Accounts of this process are checked in microseconds, not in a fifth of a second each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dashboard.accounts._HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ machine, so a page is slower here than for somebody who sits elsewhere, except f
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +24,7 @@ import clickhouse_connect
 from playwright.sync_api import Browser, sync_playwright
 
 from schemas.settings import Settings
+from tests import chromium
 from tests.benchmarks import rows
 from tests.benchmarks.load import answers, fresh_dashboard, goal, report
 from tests.conftest import free_port
@@ -136,8 +135,7 @@ def main() -> int:
     given = options.parse_args()
     goals = []
     with rows.clickhouse(given.folder, given.rows) as settings, _dashboard(settings) as url, sync_playwright() as tool:
-        chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-        browser = tool.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = chromium.launch(tool)
         cookies = _log_in(browser, url)
         print(f"{given.rows:,} requests, median of {given.rounds}; ms behind the server's first byte\n")
         print(f"{'page':<42}{'server':>9}{'paint':>9}{'table':>9}{'js+css KiB':>12}")

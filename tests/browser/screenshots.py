@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests import chromium
 from tests.browser.test_road import PASSWORD, Stack
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -29,20 +28,18 @@ def main() -> None:
         stack.up()
         try:
             time.sleep(TRAFFIC_SECONDS)
-            chromium = playwright.chromium.launch(
-                executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"), args=["--no-sandbox"]
-            )
-            for_readme(stack, visit(chromium, stack, {"width": 1440, "height": 900}))
+            browser = chromium.launch(playwright)
+            for_readme(stack, visit(browser, stack, {"width": 1440, "height": 900}))
             for language in ("es", "en"):
-                for_guide(stack, visit(chromium, stack, GUIDE), language)
-            chromium.close()
+                for_guide(stack, visit(browser, stack, GUIDE), language)
+            browser.close()
         finally:
             stack.down()
 
 
-def visit(chromium: Browser, stack: Stack, size: dict[str, int]) -> Page:
+def visit(browser: Browser, stack: Stack, size: dict[str, int]) -> Page:
     """The start page, logged in, in light."""
-    page = chromium.new_context(viewport=size, locale="es-ES", color_scheme="light").new_page()
+    page = browser.new_context(viewport=size, locale="es-ES", color_scheme="light").new_page()
     page.goto(f"{stack.dashboard}/login")
     page.locator("[name=name]").fill("admin")
     page.locator("[name=password]").fill(PASSWORD)

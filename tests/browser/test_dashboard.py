@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests import site as sites
+from tests.browser import axe
+from tests.browser.visit import LOOKS, SIZES, Visit, overflow, reader
 from tests.site import Site
 
-AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-SIZES = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 360, "height": 780}}
 PAGES = (
     "/",
     f"/api-requests?per_page=25&open={sites.PATCH_ID}",
@@ -39,63 +36,13 @@ def site(clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield site
 
 
-#: Of those who have logged in, by site and user: hashing a password takes long.
-_cookies: dict[tuple[str, str], Any] = {}
-
-
-class Visit:
-    """A logged-in page; whatever the browser complains about fails the test at its end."""
-
-    def __init__(self, browser: Browser, site: Site, user: str = sites.USER, **options: Any) -> None:
-        self.site = site
-        self.context: BrowserContext = browser.new_context(
-            base_url=site.url, **{"viewport": SIZES["desktop"], "locale": "es-ES"} | options
-        )
-        self.page: Page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._note)
-        self.context.add_cookies(_cookies.get((site.url, user), []))
-        self.page.goto("/")
-        if "/login" in self.page.url:
-            self.page.get_by_label("Usuario").fill(user)
-            self.page.get_by_label("Contraseña").fill(sites.PASSWORD)
-            self.page.get_by_role("button", name="Entrar").click()
-            self.page.wait_for_url("**/")
-            _cookies[site.url, user] = self.context.cookies()
-        expect(self.page.get_by_role("heading", level=1)).to_have_text("Inicio de Logger")
-
-    def _note(self, message: Any) -> None:
-        # Pages that are meant to be answered with an error status are not the browser's complaint.
-        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
-            self.complaints.append(message.text)
-
-    def __enter__(self) -> Page:
-        return self.page
-
-    def __exit__(self, *_exc: object) -> None:
-        self.context.close()
-        assert self.complaints == []
-
-
-def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than the window."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
-def test_axe_finds_nothing_and_no_page_is_too_wide(browser: Browser, site: Site, size: str, scheme: str) -> None:
-    axe = AXE.read_text()
-    accounts = site.app.extensions["krill_logger"].accounts
-    user, language = (
-        f"axe-{size}-{scheme}",
-        "en" if (size, scheme) in (("desktop", "dark"), ("phone", "light")) else "es",
-    )
-    accounts.create_user(user, sites.PASSWORD)
-    # The content security policy would keep axe out.
-    with Visit(browser, site, user, viewport=SIZES[size], color_scheme=scheme, bypass_csp=True) as page:
-        accounts.set_preferences(user, language=language)
+@pytest.mark.parametrize(("size", "scheme", "language"), LOOKS)
+def test_axe_finds_nothing_and_no_page_is_too_wide(
+    browser: Browser, site: Site, size: str, scheme: str, language: str
+) -> None:
+    with Visit(
+        browser, site, reader(site, language), viewport=SIZES[size], color_scheme=scheme, bypass_csp=True
+    ) as page:
         for path in PAGES:
             page.goto(path)
             assert page.locator("html").get_attribute("lang") == language
@@ -104,10 +51,7 @@ def test_axe_finds_nothing_and_no_page_is_too_wide(browser: Browser, site: Site,
                     page.locator(summary).first.click()
             expect(page.locator("[aria-busy=true]")).to_have_count(0)
             page.evaluate("scrollTo(0, 0)")  # what the bar at the top covers elsewhere is no fault of the page
-            page.evaluate(axe)
-            found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-            said = [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in found["violations"]]
-            assert said == [], path
+            assert axe.problems(page) == [], path
             assert overflow(page) == 0, path
 
 
@@ -198,37 +142,6 @@ def test_reading_and_filtering_work_without_scripts(browser: Browser, site: Site
         page.wait_for_url("**/admin-changes?per_page=50")
         page.goto("/trends?from=2026-11-22&to=2026-11-23")
         expect(page.locator(".plain-table.numbers")).to_contain_text("22/11/2026 09:00")
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_hostile_rows_run_nothing_and_break_nothing(browser: Browser, site: Site, size: str) -> None:
-    hostile = [f"/api-requests/{row['event_id']}" for row in sites._REQUESTS]
-    opened = "&".join(f"open={row['event_id']}" for row in sites._REQUESTS)
-    paths = [
-        f"/api-requests?{opened}",
-        "/api-requests?from=2026-10-24T00:00&to=2026-10-24T13:30&per_page=500",
-        *hostile,
-        f"/admin-changes?open={sites.HOSTILE_CHANGE_ID}",
-        f"/admin-changes/{sites.HOSTILE_CHANGE_ID}",
-        "/trends?from=2026-10-24&interval=day&by=route",
-        "/trends?from=2026-10-24&interval=day&by=host",
-        "/dead-letters",
-        "/api-requests/facets?q=window.hacked",
-        "/admin-changes/facets",
-        "/api-requests/histogram",
-    ]
-    with Visit(browser, site, viewport=SIZES[size]) as page:
-        page.on("dialog", lambda dialog: pytest.fail(f"a dialog opened: {dialog.message}"))
-        for path in paths:
-            answer = page.goto(path)
-            assert answer
-            assert answer.status == 200, path
-            for letter in page.locator(".letter > summary").all():
-                letter.click()
-            assert page.evaluate("window.hacked") is None, path
-            assert page.locator("img").count() == 0
-            assert overflow(page) == 0, path
-            assert page.evaluate("performance.getEntriesByType('navigation')[0].duration") < 5000
 
 
 @pytest.mark.parametrize("size", SIZES)

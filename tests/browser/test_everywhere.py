@@ -1,4 +1,4 @@
-"""What the dashboard is for, each thing at desktop and phone width and in both languages, in Chromium."""
+"""What the dashboard is for, each thing on a Spanish desktop and an English phone, in Chromium."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 import dashboard
 from dashboard.integrations import path_to
 from tests import site as sites
-from tests.browser.test_dashboard import SIZES, Visit, overflow
+from tests.browser.visit import READERS, SIZES, Visit, overflow
 from tests.integration import report_data
 from tests.integration.test_history import change, request
 from tests.integration.test_integrations import RANGE, USER
@@ -75,11 +75,6 @@ def site(clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield site
 
 
-@pytest.fixture(params=SIZES)
-def size(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 class Reader(Visit):
     """A visit whose pages are in `language`; `say` is what they call a text."""
 
@@ -97,11 +92,10 @@ class Reader(Visit):
         return (self.words[text] if self.words else text) % values
 
 
-@pytest.fixture(params=["es", "en"])
-def reader(request: pytest.FixtureRequest, browser: Browser, site: Site, size: str) -> Iterator[Reader]:
-    # The start page that the visit waits for is in Spanish.
-    site.app.extensions["krill_logger"].accounts.set_preferences(request.param, language="es")
-    reader = Reader(browser, site, request.param, size, permissions=["clipboard-read", "clipboard-write"])
+@pytest.fixture(params=READERS, ids="-".join)
+def reader(request: pytest.FixtureRequest, browser: Browser, site: Site) -> Iterator[Reader]:
+    size, language = request.param
+    reader = Reader(browser, site, language, size, permissions=["clipboard-read", "clipboard-write"])
     with reader:
         yield reader
 
@@ -291,7 +285,6 @@ def test_keys_go_on_and_a_row_is_copied(reader: Reader) -> None:
 
 def test_a_view_is_restored_by_reload_by_back_and_by_a_colleague(browser: Browser, site: Site, reader: Reader) -> None:
     colleague = f"{reader.language}-colleague"
-    site.app.extensions["krill_logger"].accounts.set_preferences(colleague, language="es")
     with Reader(browser, site, reader.language, reader.size, colleague) as other:
         for path in EVERY_PAGE[:-1]:
             settled(reader.page, path)
@@ -337,6 +330,7 @@ def test_every_page_is_light_and_nothing_moves(reader: Reader) -> None:
         assert overflow(page) == 0, path
 
 
+@pytest.mark.parametrize("size", SIZES)
 def test_the_chosen_theme_is_there_before_any_script(browser: Browser, site: Site, size: str) -> None:
     accounts = site.app.extensions["krill_logger"].accounts
     accounts.set_preferences("es", language="es", theme="dark")

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests import site as sites
-from tests.browser.test_dashboard import AXE, RULES, SIZES, Visit, overflow
+from tests.browser import axe
+from tests.browser.visit import LOOKS, SIZES, Visit, overflow, reader
 from tests.integration import report_data
 from tests.integration.test_history import BROWSER, change, request
 from tests.site import Site
@@ -56,16 +57,16 @@ def site(clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield site
 
 
-@pytest.mark.parametrize(("size", "scheme"), [("desktop", "dark"), ("phone", "light")])
-def test_axe_finds_nothing_and_no_page_is_too_wide(browser: Browser, site: Site, size: str, scheme: str) -> None:
-    axe = AXE.read_text()
-    with Visit(browser, site, viewport=SIZES[size], color_scheme=scheme, bypass_csp=True) as page:
+@pytest.mark.parametrize(("size", "scheme", "language"), LOOKS)
+def test_axe_finds_nothing_and_no_page_is_too_wide(
+    browser: Browser, site: Site, size: str, scheme: str, language: str
+) -> None:
+    with Visit(
+        browser, site, reader(site, language), viewport=SIZES[size], color_scheme=scheme, bypass_csp=True
+    ) as page:
         for path in PAGES:
             page.goto(path)
-            page.evaluate(axe)
-            found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-            said = [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in found["violations"]]
-            assert said == [], path
+            assert axe.problems(page) == [], path
             assert overflow(page) == 0, path
 
 

@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import site as sites
-from tests.browser.test_dashboard import AXE, RULES, SIZES, Visit, overflow
+from tests.browser import axe
+from tests.browser.visit import SIZES, Visit, overflow
 from tests.site import Site
 
 
@@ -25,18 +26,11 @@ def asked(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query, keep_blank_values=True)
 
 
-def axe(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-    return [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in found["violations"]]
-
-
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
-    ("language", "typed", "name", "value", "error"),
+    ("size", "language", "typed", "name", "value", "error"),
     [
-        ("Español", "usu", "usuario:", "usuario:phicustester", "¿Querías decir «estado:»?"),
-        ("English", "us", "user:", "user:phicustester", "Did you mean “estado:”?"),
+        ("desktop", "Español", "usu", "usuario:", "usuario:phicustester", "¿Querías decir «estado:»?"),
+        ("phone", "English", "us", "user:", "user:phicustester", "Did you mean “estado:”?"),
     ],
 )
 def test_the_bar_completes_by_keyboard_and_says_what_is_wrong(
@@ -65,7 +59,7 @@ def test_the_bar_completes_by_keyboard_and_says_what_is_wrong(
         page.keyboard.press("ArrowDown")
         expect(first).to_have_attribute("aria-selected", "true")
         expect(bar).to_have_attribute("aria-activedescendant", str(first.get_attribute("id")))
-        assert axe(page) == []
+        assert axe.problems(page) == []
         assert overflow(page) == 0
         page.keyboard.press("Enter")
         expect(bar).to_have_value(name)
@@ -81,7 +75,7 @@ def test_the_bar_completes_by_keyboard_and_says_what_is_wrong(
         expect(bar).to_have_value(f"{value} estdo:200")
         expect(bar).to_be_focused()
         assert bar.evaluate("e => e.value.slice(e.selectionStart, e.selectionEnd)") == "estdo:"
-        assert axe(page) == []
+        assert axe.problems(page) == []
         assert overflow(page) == 0
         page.locator(".search-errors a").click()
         page.wait_for_url("**/api-requests?user=phicustester&status_code=200")
@@ -164,7 +158,7 @@ def test_dates_are_typed_as_people_say_them_and_can_be_fixed(browser: Browser, s
         page.goto("/admin-changes?from=now-30d")
         dates.click()
         expect(page.get_by_role("button", name="Elegir en un calendario")).to_have_count(2)
-        assert axe(page) == []
+        assert axe.problems(page) == []
         assert overflow(page) == 0
         page.get_by_role("link", name="Como fechas fijas").click()
         page.wait_for_url(re.compile(r"from=20[-\d]+T[\d:]+%2B0[12]:00&to=20[-\d]+T"))
@@ -241,7 +235,7 @@ def test_a_phone_sorts_without_headings(browser: Browser, site: Site) -> None:
         times = page.locator("td.c-ms").all_inner_texts()
         shown = [float(re.sub(r"[^\d,]", "", text).replace(",", ".")) for text in times]
         assert shown == sorted(shown, reverse=True)
-        assert axe(page) == []
+        assert axe.problems(page) == []
         assert overflow(page) == 0
         page.set_viewport_size(SIZES["desktop"])
         expect(page.get_by_label("Orden:")).to_be_hidden()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -26,6 +27,18 @@ from deploy.embedded import frames
 from tests.conftest import Database, Server
 
 HTTP = urllib3.PoolManager()
+
+
+@pytest.fixture
+def database(clickhouse: str) -> Iterator[Database]:
+    """A database of the test's own, without tables."""
+    name = f"test_{uuid.uuid4().hex}"
+    client = clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False)
+    client.command(f"CREATE DATABASE {name}")
+    client.database = name
+    yield Database(name, client)
+    client.command(f"DROP DATABASE {name} SYNC")
+    client.close()
 
 
 @pytest.fixture
