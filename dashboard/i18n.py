@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel.dates import format_timedelta
 from flask import Flask, g, session
-from flask_babel import Babel, format_decimal, gettext, refresh
+from flask_babel import Babel, format_decimal, get_domain, get_locale, gettext, refresh
 from flask_login import current_user
 
 from dashboard.accounts import LANGUAGES, Preferences
@@ -31,6 +31,12 @@ def init_app(app: Flask) -> None:
         default_translation_directories="translations",
         locale_selector=language,
         timezone_selector=lambda: zone().key,
+    )
+    # A page asks for thousands of texts; Flask-Babel finds the language anew for each.
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda text: _translations().ugettext(text),
+        lambda one, many, count: _translations().ungettext(one, many, count),
+        newstyle=True,
     )
     app.jinja_env.filters.update(
         number=number,
@@ -132,7 +138,7 @@ def ago(value: datetime | None, form: Literal["long", "short"] = "long") -> str:
     seconds = (datetime.now(UTC) - value).total_seconds()
     if -5 <= seconds < 2:
         return str(gettext("just now"))
-    return format_timedelta(timedelta(seconds=-seconds), add_direction=True, format=form, locale=language())
+    return format_timedelta(timedelta(seconds=-seconds), add_direction=True, format=form, locale=get_locale())
 
 
 def briefly(value: datetime | None) -> str:
@@ -157,9 +163,15 @@ def use_times(chosen: str) -> None:
 
 def forget() -> None:
     """Read the preferences anew, after they were changed."""
-    for name in ("preferences", "zone"):
+    for name in ("preferences", "zone", "translations"):
         g.pop(name, None)
     refresh()
+
+
+def _translations() -> Any:
+    if "translations" not in g:
+        g.translations = get_domain().get_translations()
+    return g.translations
 
 
 def _preferences() -> Preferences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -307,10 +308,13 @@ def _typed(field: Field, base: Address) -> list[str]:
 def cell_filter(base: Address) -> Any:
     """A function for links to the rows that have a value, too."""
 
+    @cache
+    def to(name: str, text: str, as_text: bool) -> str:
+        return str(base.setting(name, exact(text) if as_text else text))
+
     def link(name: str, value: object, as_text: bool = True) -> str:
         """The page with only the rows that have this value."""
-        text = "" if value is None else str(value)
-        return str(base.setting(name, exact(text) if as_text else text))
+        return to(name, "" if value is None else str(value), as_text)
 
     return link
 

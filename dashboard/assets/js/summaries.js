@@ -2,6 +2,9 @@
 import { tip } from "./charts.js";
 import { zoom } from "./zoom.js";
 
+// What is asked for before the rows are on the screen takes the time from them.
+const drawn = new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+
 export function summaries() {
   const histogram = document.querySelector("section.histogram");
   if (histogram) load(histogram).then(() => draw(histogram));
@@ -52,6 +55,7 @@ function beside(facets) {
 
 async function load(place, source = place.dataset.fragment) {
   place.setAttribute("aria-busy", "true");
+  await drawn;
   const answer = await fetch(source).catch(() => null);
   const text = answer?.ok && !answer.redirected ? await answer.text().catch(() => null) : null;
   place.removeAttribute("aria-busy");

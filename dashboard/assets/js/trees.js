@@ -26,7 +26,8 @@ export function trees() {
     const form = event.target.closest?.(".detail .t-find");
     if (form && !event.target.value) find(form);
   });
-  for (const kind of ["pointerover", "focusin"]) {
+  // Not `pointerover`: that comes without a move, too, when an entry slides below a pointer at rest.
+  for (const kind of ["pointermove", "focusin"]) {
     document.addEventListener(kind, (event) => {
       const entry = event.target.closest?.(".tree li[data-at]");
       if (entry) beside(entry);
