@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Batches that are stored at the same time.
+STORING = 2
 POLL_SECONDS = 0.05
 #: Messages taken over from librdkafka in one call.
 POLL_MESSAGES = 5_000
@@ -48,6 +50,8 @@ POLL_MESSAGES = 5_000
 BATCH_BYTES = 32 * 1024 * 1024
 #: Bytes of messages in memory from which on no more are fetched. Each takes some 2,000 more as objects of Python.
 HELD_BYTES = 48 * 1024 * 1024
+#: Once as many batches as are stored at a time wait behind those, nothing is polled for so long; then it pauses.
+CROWDED_SECONDS = 1.0
 #: A stored range is committed without a plan once its partition has been idle for so long.
 IDLE_SECONDS = 0.5
 #: Longest wait for batches in hand when partitions are taken away or the worker stops.
@@ -88,6 +92,7 @@ class Membership:
         self.partitions: dict[tuple[str, int], Partition] = {}
         self._known: dict[str, str] = {}
         self.kafka_error = ""
+        self._crowded_since: float | None = None
         self._consumer = Consumer(
             {
                 **settings.kafka(
@@ -99,7 +104,7 @@ class Membership:
                     auto_offset_reset="error",
                     enable_partition_eof=True,
                     isolation_level="read_committed",
-                    queued_max_messages_kbytes=16_384,
+                    queued_max_messages_kbytes=8_192,
                     fetch_wait_max_ms=50,
                     fetch_max_bytes=2 * topics.MAX_MESSAGE_BYTES,
                     fetch_message_max_bytes=topics.MAX_MESSAGE_BYTES,
@@ -123,7 +128,7 @@ class Membership:
             Rejoin, KafkaException: what is in Kafka counts, not what is in memory.
         """
         while not self._stopping.is_set():
-            messages = self._consumer.consume(POLL_MESSAGES, POLL_SECONDS)
+            messages = self._poll()
             if self._callback_error is not None:
                 raise self._callback_error
             for topic, taken in Counter(filter(None, map(self._take, messages))).items():
@@ -135,6 +140,21 @@ class Membership:
             if remade := self._identities.remade(known):
                 raise Rejoin(f"the topic {remade} was deleted and made again")
         self._drain(list(self.partitions.values()))
+
+    def _poll(self) -> list[Message]:
+        """What Kafka has. Nothing for a while where storing has enough to do: a pause would make librdkafka throw away
+        what it has fetched, and fetch it again.
+        """
+        rows = self._settings.batch_rows
+        if sum(len(partition.fetched) >= rows for partition in self.partitions.values()) < STORING:
+            self._crowded_since = None
+        else:
+            now = time.monotonic()
+            self._crowded_since = self._crowded_since or now
+            if now - self._crowded_since < CROWDED_SECONDS:
+                self._stopping.wait(POLL_SECONDS / 10)
+                return []
+        return self._consumer.consume(POLL_MESSAGES, POLL_SECONDS)
 
     def close(self) -> None:
         """Leave the group. What is still being stored is abandoned."""

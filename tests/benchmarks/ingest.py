@@ -254,7 +254,7 @@ def _until(
         if time.monotonic() > deadline or any(process.poll() is not None for process in started):
             raise RuntimeError(f"only {seen:,} rows:\n{log.read_text(errors='replace')[-3000:]}")
         product.look()
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def _merged(client: Any) -> None:
