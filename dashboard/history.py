@@ -147,8 +147,10 @@ def read(clickhouse: ClickHouse, query: HistoryQuery, *, read_json: Callable[[st
     start = time.perf_counter()
     total, found = 0, []
     for report in (ADMIN_CHANGES, API_REQUESTS):
-        found += _entries(clickhouse, query, report, read_json)
-        total += _count(clickhouse, query, report)
+        entries = _entries(clickhouse, query, report, read_json)
+        found += entries
+        whole = query.before is None and len(entries) <= query.per_page
+        total += len(entries) if whole else _count(clickhouse, query, report)
     found.sort(key=_place, reverse=True)
     items = found[: query.per_page]
     _link(clickhouse, items)
