@@ -36,8 +36,8 @@ def visible_topics(settings: Settings, seconds: float = TIMEOUT) -> dict[str, li
             return {name: list(topic.partitions) for name, topic in client.list_topics(timeout=1).topics.items()}
         except KafkaException as error:
             client.poll(0)
-            for code in refusals.OF_THE_CONNECTION & errors.keys():
-                raise StartError(sentence(errors[code], settings)) from error
+            for lasting in filter(refusals.is_lasting, errors.values()):
+                raise StartError(sentence(lasting, settings)) from error
             if time.monotonic() > deadline:
                 raise
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError
 
-#: Trying again does not help before somebody has changed something.
-OF_THE_CONNECTION = frozenset(
+_OF_THE_CONNECTION = frozenset(
     {
         KafkaError._AUTHENTICATION,
         KafkaError.SASL_AUTHENTICATION_FAILED,
@@ -17,9 +16,17 @@ OF_THE_CONNECTION = frozenset(
 )
 
 
+def is_lasting(error: KafkaError) -> bool:
+    """Whether there will be no connection before somebody has changed something."""
+    return error.code() in _OF_THE_CONNECTION or is_untrusted(error)
+
+
 def is_untrusted(error: KafkaError) -> bool:
-    """Whether the client did not accept the broker's certificate; librdkafka does not say why."""
-    return error.code() == KafkaError._SSL and "verify failed" in error.str().lower()
+    """Whether the client did not accept the broker's certificate; librdkafka does not say why.
+
+    It says so in an error of TLS, or of the transport where the connection was gone first.
+    """
+    return "certificate verify failed" in error.str().lower()
 
 
 def sentence(error: KafkaError, name: Callable[[str], str] = str) -> str | None:
@@ -28,15 +35,15 @@ def sentence(error: KafkaError, name: Callable[[str], str] = str) -> str | None:
     Args:
         name: what the reader calls a librdkafka property.
     """
-    if error.code() not in OF_THE_CONNECTION:
+    if not is_lasting(error):
         return None
-    text = error.str()
-    if error.code() != KafkaError._SSL:
+    text, untrusted = error.str(), is_untrusted(error)
+    if error.code() != KafkaError._SSL and not untrusted:
         login = ", ".join(map(name, ("sasl.mechanism", "sasl.username")))
         return f"Kafka refuses the login: check {login} and {name('sasl.password')} ({text})"
     if "expired" in text.lower():
         return f"the certificate of the Kafka broker has expired: renew it on the broker ({text})"
-    if is_untrusted(error):
+    if untrusted:
         authority = name("ssl.ca.location")
         return f"the certificate of the Kafka broker has expired, or {authority} does not name who signed it ({text})"
     return f"TLS with Kafka failed: check {name('security.protocol')} and the {name('ssl.')}… properties ({text})"

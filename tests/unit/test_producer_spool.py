@@ -208,6 +208,7 @@ def test_the_folder_is_for_one_user_alone(tmp_path):
         (KafkaError._AUTHENTICATION, "SASL authentication failed", "sasl.password"),
         (KafkaError._SSL, "certificate verify failed: certificate has expired", "has expired: renew it"),
         (KafkaError._SSL, "certificate verify failed: self-signed certificate", "ssl.ca.location"),
+        (KafkaError._TRANSPORT, "SSL routines::certificate verify failed (in state SSL_HANDSHAKE)", "ssl.ca.location"),
         (KafkaError._SSL, "Disconnected: connecting to a PLAINTEXT broker listener?", "security.protocol"),
         (KafkaError._UNKNOWN_TOPIC, "", "krill-logger migrate"),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, "", "the rights Write and Describe"),
