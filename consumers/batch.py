@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Messages that are converted together: of more, no value comes again more often, and their objects need memory.
+TOGETHER = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -34,6 +37,7 @@ class Batch:
         topic_id: Kafka's identity of the topic, as a UUID: a topic that was deleted and made again has another.
         replay: whether another worker planned the range and may have stored it, or a part of it.
         unsure: whether its rows may be there under other boundaries: the commit that it begins at may be an old one.
+        size: bytes of its messages.
         abandoned: set when the worker lost the partition or gave up waiting; the batch must not be stored any more.
     """
 
@@ -42,9 +46,10 @@ class Batch:
     partition: int
     start: int
     end: int
-    messages: Sequence[Message]
+    messages: list[Message]
     replay: bool = False
     unsure: bool = False
+    size: int = 0
     abandoned: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -140,13 +145,17 @@ def _other_type(stream: _Stream, message: Message) -> str | None:
     return None if found == stream.ce_type else found
 
 
-def _plain(stream: _Stream, message: Message) -> bool:
-    """Whether a message may be converted with all others; what is wrong with one is told by `_event_row`."""
-    return bool(message.value()) and _other_type(stream, message) is None
+def _plain(stream: _Stream, messages: Sequence[Message]) -> list[bool]:
+    """Which messages may be converted together; what is wrong with another is told by `_event_row`."""
+    header: Any = stream.header
+    return [bool(message.value()) and (not (headers := message.headers()) or header in headers) for message in messages]
 
 
 def convert(batch: Batch) -> Converted:
-    """Validate, normalise and mask every message of a batch. Never fails on a message."""
+    """Validate, normalise and mask every message of a batch. Never fails on a message.
+
+    The messages are taken out of the batch: they hold several times the memory of what is made of them.
+    """
     if batch.topic == topics.DEAD_LETTERS:
         rows = [dead_letters.row(message, batch.topic_id) for message in batch.messages]
         table = tables.DEAD_LETTERS
@@ -154,40 +163,45 @@ def convert(batch: Batch) -> Converted:
 
     stream = _STREAMS[batch.topic]
     now = (dt.datetime.now(dt.UTC) - normalise.EARLIEST) // dt.timedelta(milliseconds=1)
-    messages: Sequence[Message] = batch.messages
-    pieces: list[pa.Table] = []
-    if stream.columns is not None:
-        messages, pieces = _together(stream, batch, now)
     topic_id = uuid.UUID(batch.topic_id).bytes
+    pieces: list[pa.Table] = []
     rows, dead = [], []
-    for message in messages:
-        try:
-            row = _event_row(stream, message)
-        except _Reject as reject:
-            dead.append(dead_letters.make(message, batch.topic_id, reject.reason, str(reject)))
-        else:
-            rows.append((*row, now, batch.topic, topic_id, batch.partition, message.offset()))
+    while batch.messages:
+        messages = batch.messages[:TOGETHER]
+        del batch.messages[:TOGETHER]
+        if stream.columns is not None:
+            messages, made = _together(stream, batch, messages, now)
+            pieces += made
+        for message in messages:
+            try:
+                row = _event_row(stream, message)
+            except _Reject as reject:
+                dead.append(dead_letters.make(message, batch.topic_id, reject.reason, str(reject)))
+            else:
+                rows.append((*row, now, batch.topic, topic_id, batch.partition, message.offset()))
     if rows:
         pieces.append(stream.table.arrow(rows))
     if not pieces:
         return Converted(stream.table, None, dead, 0)
-    columns = pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces).combine_chunks()
+    columns = pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces).unify_dictionaries().combine_chunks()
     last = pc.max(columns[stream.table.time].cast(pa.int64())).as_py()
     return Converted(stream.table, columns, dead, last)
 
 
-def _together(stream: _Stream, batch: Batch, now: int) -> tuple[list[Message], list[pa.Table]]:
+def _together(
+    stream: _Stream, batch: Batch, messages: list[Message], now: int
+) -> tuple[list[Message], list[pa.Table]]:
     """The messages that have to be converted one by one, and the rows of all others, none or one table."""
     assert stream.columns is not None
-    plain = [_plain(stream, message) for message in batch.messages]
-    candidates = list(compress(batch.messages, plain))
+    plain = _plain(stream, messages)
+    candidates = list(compress(messages, plain))
     try:
         own, known = stream.columns([message.value() for message in candidates])  # type: ignore[misc]
     except Exception:
         # Slower, but it stops nothing: one by one, each message that fails is a dead letter.
         log.exception("%s: converted one by one", batch.token)
-        return list(batch.messages), []
-    rest = [message for message, taken in zip(batch.messages, plain, strict=True) if not taken]
+        return messages, []
+    rest = [message for message, taken in zip(messages, plain, strict=True) if not taken]
     rest += compress(candidates, (~known).tolist())
     rest.sort(key=lambda message: message.offset() or 0)
     if own is None:

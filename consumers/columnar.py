@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -87,11 +86,10 @@ def api_requests(values: Sequence[bytes]) -> tuple[pa.Table | None, Mask]:
     if not events:
         return None, known
     flagged = _flagged(texts)
-    ids = _texts(_get(events, "event_id"))
-    times = _texts(_get(events, "requested_at"))
-    path = _texts(_get(events, "path"))
-    request_id = _texts(_get(events, "request_id"))
-    errors = _texts(_get(events, "errors"))
+    fields = _fields(events)
+    ids, times, path, request_id, errors = (
+        _texts(fields[name]) for name in ("event_id", "requested_at", "path", "request_id", "errors")
+    )
     usual = (
         _matches(ids, _UUID)
         & _matches(times, _TIME)
@@ -103,7 +101,7 @@ def api_requests(values: Sequence[bytes]) -> tuple[pa.Table | None, Mask]:
         & _shorter(errors, normalise.MAX_TEXT)
         & ~_flags(pc.equal(errors, "None"))
         & _real_days(times)
-        & ~np.fromiter(map(bool, _get(events, "truncated")), bool, len(events))
+        & ~np.fromiter(map(bool, fields["truncated"]), bool, len(events))
     )
     # Secrets in payloads are looked for below, in names where they are cleaned.
     suspects = np.flatnonzero(flagged)
@@ -120,26 +118,27 @@ def api_requests(values: Sequence[bytes]) -> tuple[pa.Table | None, Mask]:
         known[np.flatnonzero(known)[~usual]] = False
         if not events:
             return None, known
+        fields = _fields(events)
 
     columns: dict[str, Any] = {
         "event_id": _uuids(ids),
         "requested_at": _milliseconds(times),
         "path": path,
-        "status_code": pa.array(_get(events, "status_code"), pa.uint16()),
-        "response_ms": pa.array(_get(events, "response_ms"), pa.float64()),
+        "status_code": pa.array(fields["status_code"], pa.uint16()),
+        "response_ms": pa.array(fields["response_ms"], pa.float64()),
         "errors": errors,
         "request_id": request_id,
     }
     clean = np.ones(len(events), dtype=bool)
     for name, cleaner in _CLEANERS.items():
-        columns[name], good = _cleaned(events, name, cleaner)
+        columns[name], good = _cleaned(fields[name], name, cleaner)
         clean &= good
-    route, good = _routes(path, columns["view_method"], columns["method"])
+    route, good = _routes(path, columns["view_method"].dictionary_decode(), columns["method"].dictionary_decode())
     columns |= route
     clean &= good
     masked: dict[int, set[str]] = {}
     for name in ("query_params", "data", "response"):
-        columns[name], good = _payloads(_get(events, name), flagged, masked, objects=name == "query_params")
+        columns[name], good = _payloads(fields[name], flagged, masked, objects=name == "query_params")
         clean &= good
     columns["masked"] = _lists(masked, len(events))
     columns["truncated"] = _lists({}, len(events))
@@ -173,11 +172,12 @@ def _decoded(values: Sequence[bytes]) -> tuple[list[_Request], pa.Array, Mask]:
     return events, pa.array(kept, pa.string()), known
 
 
-def _get(events: list[_Request], name: str) -> list[Any]:
-    return list(map(attrgetter(name), events))
+def _fields(events: list[_Request]) -> dict[str, tuple[Any, ...]]:
+    """The values of each field, of at least one event."""
+    return dict(zip(_Request.__struct_fields__, zip(*map(msgspec.structs.astuple, events), strict=True), strict=True))
 
 
-def _texts(values: list[Any]) -> pa.Array:
+def _texts(values: Sequence[Any]) -> pa.Array:
     """A column of text; None is the empty one, numbers are written out."""
     try:
         column = pa.array(values, pa.string())
@@ -219,21 +219,36 @@ def _uuids(ids: pa.Array) -> pa.Array:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(packed)])
 
 
-def _cleaned(events: list[_Request], name: str, cleaner: _Cleaner) -> tuple[pa.Array, Mask]:
+def _cleaned(values: Sequence[Any], name: str, cleaner: _Cleaner) -> tuple[pa.Array, Mask]:
     """A column in which values come again and again, each cleaned once; what is masked, cut or refused is not good."""
-    encoded = _texts(_get(events, name)).dictionary_encode()
+    encoded = _texts(values).dictionary_encode()
     kind = API_REQUESTS.schema.field(name).type
+    nothing = bytes(kind.byte_width) if pa.types.is_fixed_size_binary(kind) else ""
     distinct: list[str | bytes] = []
-    good = np.ones(len(encoded.dictionary), dtype=bool)
+    refused: list[int] = []
+    fields = normalise.Fields(None)
     for at, value in enumerate(encoded.dictionary.to_pylist()):
-        fields = normalise.Fields(None)
         try:
             distinct.append(cleaner(fields, value))
         except normalise.Invalid:
-            distinct.append("" if pa.types.is_string(kind) else bytes(kind.byte_width))
-            good[at] = False
-        good[at] &= not (fields.masked or fields.truncated)
-    return pa.array(distinct, kind).take(encoded.indices), good[encoded.indices.to_numpy()]
+            distinct.append(nothing)
+            refused.append(at)
+        if fields.masked or fields.truncated:
+            refused.append(at)
+            fields = normalise.Fields(None)
+    good = np.ones(len(distinct), dtype=bool)
+    good[refused] = False
+    return _column(encoded.indices, distinct, kind), good[encoded.indices.to_numpy()]
+
+
+def _column(indices: pa.Array, distinct: Sequence[str | bytes], kind: pa.DataType) -> pa.Array:
+    """Of each row the value at its index. No value stands twice in a dictionary."""
+    if not pa.types.is_dictionary(kind):
+        return pa.array(distinct, kind).take(indices)
+    words = {value: at for at, value in enumerate(dict.fromkeys(distinct))}
+    if len(words) < len(distinct):
+        indices = np.array([words[value] for value in distinct], np.int32)[indices.to_numpy()]
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), kind.value_type))
 
 
 _CLEANERS: dict[str, _Cleaner] = {
@@ -261,7 +276,7 @@ def _routes(path: pa.Array, view_method: pa.Array, method: pa.Array) -> tuple[di
         several[at] = len(_NUMBER.findall(text)) > 1 or "%" in text
         numbered[at] = row[_OBJECT_ID] == "0"
     columns = {
-        name: pa.array(values, pa.string()).take(key.indices)
+        name: _column(key.indices, values, API_REQUESTS.schema.field(name).type)
         for name, values in zip(_ROUTE_COLUMNS, zip(*rows, strict=True), strict=True)
     }
     indices = key.indices.to_numpy()
@@ -291,7 +306,7 @@ def _route(path: str, view_method: str, method: str) -> tuple[tuple[str, ...], b
 
 
 def _payloads(
-    raws: list[msgspec.Raw], flagged: Mask, masked: dict[int, set[str]], objects: bool
+    raws: Sequence[msgspec.Raw], flagged: Mask, masked: dict[int, set[str]], objects: bool
 ) -> tuple[pa.Array, Mask]:
     """The column of a payload, and in which rows it is understood; names that were masked are added to `masked`."""
     lengths = np.fromiter(map(len, raws), np.int64, len(raws))

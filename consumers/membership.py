@@ -12,9 +12,9 @@ import json
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
@@ -50,7 +50,7 @@ POLL_MESSAGES = 5_000
 BATCH_BYTES = 32 * 1024 * 1024
 #: Bytes of messages in memory from which on no more are fetched. Each takes some 2,000 more as objects of Python.
 HELD_BYTES = 48 * 1024 * 1024
-#: Once as many batches as are stored at a time wait behind those, nothing is polled for so long; then it pauses.
+#: Once half of as many batches as are stored at a time waits behind those, nothing is polled for so long.
 CROWDED_SECONDS = 1.0
 #: A stored range is committed without a plan once its partition has been idle for so long.
 IDLE_SECONDS = 0.5
@@ -131,8 +131,8 @@ class Membership:
             messages = self._poll()
             if self._callback_error is not None:
                 raise self._callback_error
-            for topic, taken in Counter(filter(None, map(self._take, messages))).items():
-                metrics.CONSUMED.labels(topic).inc(taken)
+            for (topic, number), run in groupby(messages, lambda message: (message.topic(), message.partition())):
+                self._take(str(topic), int(number or 0), list(run))
             for partition in list(self.partitions.values()):
                 self._advance(partition)
             self._hold_back()
@@ -145,7 +145,7 @@ class Membership:
         """What Kafka has. Nothing for a while where storing has enough to do: a pause would make librdkafka throw away
         what it has fetched, and fetch it again.
         """
-        rows = self._settings.batch_rows
+        rows = self._settings.batch_rows // 2
         if sum(len(partition.fetched) >= rows for partition in self.partitions.values()) < STORING:
             self._crowded_since = None
         else:
@@ -174,26 +174,27 @@ class Membership:
 
         return guarded
 
-    def _take(self, message: Message) -> str | None:
-        """Take in what was polled. Returns the topic of a message that is to be stored."""
-        partition = self.partitions.get((str(message.topic()), int(message.partition() or 0)))
-        error = message.error()
-        if partition is None:
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                log.warning("Kafka: %s", error.str())
-            return None
-        if error is None:
-            if not partition.stopped and int(message.offset() or 0) >= partition.position:
-                partition.add(message)
-                return partition.topic
-        elif error.code() == KafkaError._PARTITION_EOF:
-            if not partition.stopped:
+    def _take(self, topic: str, number: int, polled: list[Message]) -> None:
+        """Take in what was polled of a partition."""
+        for failed, run in groupby(polled, lambda message: message.error() is not None):
+            if failed:
+                for message in run:
+                    self._take_error(topic, number, message)
+            elif (partition := self.partitions.get((topic, number))) is not None and not partition.stopped:
+                metrics.CONSUMED.labels(topic).inc(partition.add(list(run)))
+
+    def _take_error(self, topic: str, number: int, message: Message) -> None:
+        partition, error = self.partitions.get((topic, number)), message.error()
+        assert error is not None
+        if error.code() == KafkaError._PARTITION_EOF:
+            if partition is not None and not partition.stopped:
                 partition.position = max(partition.position, int(message.offset() or 0))
+        elif partition is None:
+            log.warning("Kafka: %s", error.str())
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._skip_to_existing(partition)
         else:
             log.warning("%s: %s", partition, error.str())
-        return None
 
     def _skip_to_existing(self, partition: Partition) -> None:
         if kafka.topic_ids(self._admin, [partition.topic]) != {partition.topic: partition.topic_id}:

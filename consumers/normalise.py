@@ -7,13 +7,11 @@ message's place in Kafka gives. What cannot become a row raises `Invalid`.
 from __future__ import annotations
 
 import ast
-import contextlib
 import datetime as dt
 import ipaddress
 import re
 import socket
 import warnings
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -63,15 +61,16 @@ def milliseconds(field: str, when: dt.datetime) -> int:
     raise Invalid(field, when.isoformat(), "a time from 1970 to 2105")
 
 
-@lru_cache(maxsize=16_384)
 def address(text: str) -> bytes:
     """The 16 bytes of an IPv6 column: IPv4 is mapped, a port or a zone is dropped, no text is `::`.
 
     Raises:
         Invalid: text that is no address.
     """
-    with contextlib.suppress(OSError, ValueError):
+    try:
         return _MAPPED + socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):
+        pass
     host = text.strip()
     if host in ("", "None", "unix:"):
         return bytes(16)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import accumulate, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from consumers.batch import Batch, Converted
@@ -40,6 +42,10 @@ class Mark:
             case ["topic", topic_id]:
                 return cls(topic_id)
         return cls()
+
+
+def _offset(message: Message) -> int:
+    return message.offset()  # type: ignore[return-value]
 
 
 class Partition:
@@ -81,13 +87,18 @@ class Partition:
         """Whether a planned range is not read to its end yet; such a partition must not be paused."""
         return self.replay and self.plan is not None and self.position < self.plan
 
-    def add(self, message: Message) -> None:
-        """Take in a message that was fetched."""
+    def add(self, messages: Sequence[Message]) -> int:
+        """Take in messages that were fetched together, without those that are in hand. Returns how many are new."""
+        if _offset(messages[0]) < self.position:
+            messages = [message for message in messages if _offset(message) >= self.position]
+            if not messages:
+                return 0
         if not self.fetched:
             self.oldest = time.monotonic()
-        self.fetched.append(message)
-        self.held += len(message)
-        self.position = int(message.offset() or 0) + 1
+        self.fetched += messages
+        self.held += sum(map(len, messages))
+        self.position = _offset(messages[-1]) + 1
+        return len(messages)
 
     def next_batch(self, rows: int, size: int, seconds: float) -> Batch | None:
         """The batch to store now, if one is due and none is being stored.
@@ -105,20 +116,19 @@ class Partition:
         full = len(self.fetched) >= rows or self.held >= size
         if not full and time.monotonic() - self.oldest < seconds:
             return None
-        end, total = self.stored, 0
-        for taken, message in enumerate(self.fetched):
-            total += len(message)
-            if taken and (taken >= rows or total > size):
-                break
-            end = int(message.offset() or 0) + 1
-        return self._take(end)
+        sizes = accumulate(map(len, islice(self.fetched, rows)))
+        count = max(1, sum(total <= size for total in sizes))
+        return self._take(_offset(self.fetched[count - 1]) + 1)
 
     def _take(self, end: int) -> Batch:
-        messages = []
-        while self.fetched and int(self.fetched[0].offset() or 0) < end:
-            messages.append(self.fetched.popleft())
+        messages = list(takewhile(lambda message: _offset(message) < end, self.fetched))
+        for _ in messages:
+            self.fetched.popleft()
         self.oldest = time.monotonic()
-        return Batch(self.topic, self.topic_id, self.number, self.stored, end, messages, self.replay, self.unsure)
+        return Batch(
+            self.topic, self.topic_id, self.number, self.stored, end, messages,
+            self.replay, self.unsure, sum(map(len, messages)),
+        )  # fmt: skip
 
     def skip(self, low: int) -> int:
         """Go on reading at `low`, the first offset that Kafka still has. What was fetched before is stored as usual.
@@ -140,7 +150,7 @@ class Partition:
         batch, future = self.storing
         converted = future.result()
         self.storing = None
-        self.held -= sum(len(message) for message in batch.messages)
+        self.held -= batch.size
         self.stored = batch.end
         self.plan = None
         self.replay = False

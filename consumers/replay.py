@@ -125,7 +125,7 @@ def replay(
     read = missing = 0
     for what in ranges:
         for batch in batches(reader, what):
-            missing += restore(storage, batch)
             read += len(batch.messages)
+            missing += restore(storage, batch)
             progress(read, missing)
     return read, missing

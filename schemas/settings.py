@@ -144,7 +144,7 @@ class Settings:
     group: str = _setting("krill-logger", str, "a name", "Kafka consumer group of the workers")
     partitions: int = _setting(4, _positive, "a number", "partitions of a topic that is made here")
     replication: int = _setting(1, _positive, "a number", "replicas of a topic that is made here")
-    batch_rows: int = _setting(10_000, _positive, "a number", "most messages in one insert")
+    batch_rows: int = _setting(25_000, _positive, "a number", "most messages in one insert")
     batch_seconds: float = _setting(0.2, _seconds, "seconds", "longest a message waits for its batch to fill")
     flood_window: int = _setting(
         2_000, _positive, "a number", "last messages of a topic that are looked at for a flood"

@@ -72,8 +72,11 @@ def fill(settings: Settings, requests: int) -> None:
     print(f"making {requests:,} requests …", flush=True)
     _sample(settings, client, min(SAMPLE, requests))
     apply(client, database)
+    # So large an insert may never meet another to be merged with, and merging is when projections are made.
+    client.command("ALTER TABLE api_requests MODIFY SETTING materialize_projections_on_insert = 1")
     for table, count in wanted.items():
         _multiply(client, table, count)
+    client.command("ALTER TABLE api_requests MODIFY SETTING materialize_projections_on_insert = 0")
     client.command("DROP DATABASE {name:Identifier} SYNC", parameters={"name": _SAMPLES})
     settle(client)
     client.close()

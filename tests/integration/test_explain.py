@@ -56,6 +56,7 @@ def settings(clickhouse: str) -> Iterator[Settings]:
         f"FROM numbers({ROWS})",
         settings={"async_insert": 0},
     )
+    client.command("OPTIMIZE TABLE api_requests FINAL")  # projections are made when parts are merged
     client.command(
         "INSERT INTO admin_changes (event_id, changed_at, action, object_type, object_id, kafka_offset) SELECT "
         "generateUUIDv4(number), toDateTime64('2026-01-01', 3, 'UTC') + toIntervalMinute(number), 'change', 'cpe', "

@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -81,9 +81,10 @@ def store(road: Road, settings: Settings, number: int, **values: Any) -> Batch:
     end = reader.bounds(topics.API_REQUESTS, 0)[1]
     identity = kafka.topic_ids(AdminClient(settings.kafka()), [topics.API_REQUESTS])[topics.API_REQUESTS]
     [batch] = reader.batches(topics.API_REQUESTS, identity, 0, start, end)
+    taken = replace(batch, messages=list(batch.messages))
     storage = Storage(settings)
     before = {n: reader.bounds(topics.DEAD_LETTERS, n)[1] for n in reader.partitions(topics.DEAD_LETTERS)}
-    storage.store(batch)
+    storage.store(taken)
     identity_of_dead = kafka.topic_ids(AdminClient(settings.kafka()), [topics.DEAD_LETTERS])[topics.DEAD_LETTERS]
     places = [TopicPartition(topics.API_REQUESTS, 0, end, str(Mark(identity)))]
     for n, low in before.items():

@@ -30,8 +30,7 @@ def partition(start: int = 0, plan: int | None = None) -> Partition:
 
 
 def add(to: Partition, *offsets: int, size: int = 100) -> None:
-    for offset in offsets:
-        to.add(Message(offset, size))  # type: ignore[arg-type]
+    to.add([Message(offset, size) for offset in offsets])  # type: ignore[misc]
 
 
 def stored(batch: Batch) -> tuple[Batch, Future[Converted]]:
@@ -77,6 +76,17 @@ def test_a_batch_is_bounded_in_bytes_but_takes_one_message_of_any_size() -> None
     whole = big.next_batch(10, 100, 0)
     assert whole is not None
     assert whole.end == 1
+
+
+def test_what_is_in_hand_is_not_taken_in_again() -> None:
+    one = partition(10)
+    add(one, 10, 11)
+    add(one, 10, 11, 12)
+    add(one, 11, 12)
+    batch = one.next_batch(10, 10_000, 0)
+    assert batch is not None
+    assert [message.offset() for message in batch.messages] == [10, 11, 12]
+    assert one.held == 300
 
 
 def test_a_plan_of_another_worker_is_stored_as_it_was_planned() -> None:
