@@ -28,6 +28,7 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+@lru_cache(maxsize=256)
 def is_text(kind: str) -> bool:
     """Whether a body of this media type is text; none at all counts as text."""
     return not kind or kind == _FORM or kind.startswith("text/") or kind.endswith(_TEXT_ENDINGS)
@@ -38,13 +39,20 @@ def fields(query: MultiValueDict) -> dict[str, Any]:
     return {name: values[0] if len(values) == 1 else values for name, values in query.lists()}
 
 
+def query(request: HttpRequest) -> dict[str, Any]:
+    """The parameters of the request's URL; see `fields`."""
+    return fields(request.GET) if request.META.get("QUERY_STRING") or "GET" in request.__dict__ else {}
+
+
 def keep(request: HttpRequest) -> None:
     """Read a small text body now, so that it is there whatever the view does; the view can still read it."""
     length = content_length(request)
+    if not length:
+        return
     limit = conf().MAX_BODY_BYTES
     if settings.DATA_UPLOAD_MAX_MEMORY_SIZE is not None:
         limit = min(limit, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-    if 0 < length <= limit and is_text(media_type(request.META.get("CONTENT_TYPE", ""))):
+    if length <= limit and is_text(media_type(request.META.get("CONTENT_TYPE", ""))):
         request.body  # noqa: B018  Django keeps what it reads here
 
 
@@ -59,18 +67,20 @@ def content_length(request: HttpRequest) -> int:
 def of_request(request: HttpRequest, *, parse: bool = True) -> tuple[Any, bool]:
     """The body, and whether it was cut. Reads nothing that was not read before.
 
-    JSON is parsed (unless `parse` is off), a form is a dict, other text (malformed JSON as well) is text, files and
-    binary bodies are described as `<name, size>`.
+    JSON stays JSON, as `msgspec.Raw` (text if `parse` is off), a form is a dict, other text (malformed JSON as well) is
+    text, files and binary bodies are described as `<name, size>`.
     """
     kind = media_type(request.META.get("CONTENT_TYPE", ""))
     body: bytes | None = request.__dict__.get("_body")
+    length = content_length(request) if body is None else len(body)
+    if not length and (body is None or kind != _FORM):
+        return "", False
     if kind == _MULTIPART or not is_text(kind):
         sent = [getattr(request, name, None) for name in ("_post", "_files")] if kind == _MULTIPART else []
         if any(sent):
             return cut({name: value for part in sent if part for name, value in fields(part).items()})
     if body is None or not is_text(kind):
-        length = content_length(request) if body is None else len(body)
-        return (f"<{kind or 'body'}, {length} bytes>", is_text(kind)) if length else ("", False)
+        return f"<{kind or 'body'}, {length} bytes>", is_text(kind)
     if kind == _FORM and parse and len(body) <= conf().MAX_BODY_BYTES:
         return fields(QueryDict(body, encoding=request.encoding)), False
     return _of_bytes(body, kind, request, parse)
@@ -81,10 +91,10 @@ def of_response(response: HttpResponseBase, *, parse: bool = True) -> tuple[Any,
     if response.streaming:
         return None, False
     content: bytes = response.content
-    kind = media_type(response.get("Content-Type", ""))
-    encoding = response.get("Content-Encoding", "")
     if not content:
         return "", False
+    kind = media_type(response.headers.get("Content-Type", ""))
+    encoding = response.headers.get("Content-Encoding", "")
     if encoding == "gzip":
         limit = conf().MAX_BODY_BYTES
         content = zlib.decompressobj(31).decompress(content, limit + 1)
@@ -98,9 +108,9 @@ def of_response(response: HttpResponseBase, *, parse: bool = True) -> tuple[Any,
 def _of_bytes(body: bytes, kind: str, sent: HttpRequest | HttpResponseBase, parse: bool) -> tuple[Any, bool]:
     limit = conf().MAX_BODY_BYTES
     if parse and len(body) <= limit and (kind.endswith("json") or not kind):
-        parsed = _from_json(body)
-        if parsed is not _NOT_JSON:
-            return parsed, False
+        found = _json(body)
+        if found is not _NOT_JSON:
+            return found, False
     charset = sent.encoding if isinstance(sent, HttpRequest) else sent.charset
     try:
         text = body[:limit].decode(charset or "utf-8", errors="replace")
@@ -110,23 +120,31 @@ def _of_bytes(body: bytes, kind: str, sent: HttpRequest | HttpResponseBase, pars
 
 
 def of_text(text: str) -> Any:
-    """Text as it was logged: parsed if it is a JSON object or list."""
+    """Text as it was logged: as `msgspec.Raw` if it is a JSON object or list."""
     if text[:1] in ("{", "["):
-        parsed = _from_json(text.encode(errors="replace"))
-        if parsed is not _NOT_JSON:
-            return parsed
+        found = _json(text.encode(errors="replace"))
+        if found is not _NOT_JSON:
+            return found
     return text
 
 
-def _from_json(body: bytes) -> Any:
+def _json(body: bytes) -> Any:
+    """A document in compact JSON, or as a value what only Python understands; _NOT_JSON if it is none."""
     try:
-        return msgspec.json.decode(body)
+        value = _decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
+    else:
+        # What is written with blanks is written again, since the worker stores what has none as it is.
+        return msgspec.Raw(_encode(value) if b'": ' in body or b"\n" in body else body)
     try:  # NaN, lone surrogates, a byte order mark: what REST framework's parser takes
         return json.loads(body)
     except (ValueError, RecursionError):
         return _NOT_JSON
+
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
 def cut(value: Any) -> tuple[Any, bool]:

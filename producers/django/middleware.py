@@ -17,6 +17,8 @@ from producers import kafka
 from producers.django import bodies, context, record
 from producers.django.cleaning import clean
 from producers.django.conf import conf
+from producers.ids import uuid7
+from schemas.events import ApiRequest
 from schemas.masking import mask_text
 
 _TRACEBACK = "krill_logger_traceback"
@@ -64,6 +66,8 @@ class RequestLoggingMiddleware:
 class _Request:
     """One request from its arrival to its answer."""
 
+    __slots__ = ("recorded", "request", "requested_at", "started")
+
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self.requested_at = dt.datetime.now(dt.UTC)
@@ -79,7 +83,7 @@ class _Request:
         milliseconds = (time.perf_counter() - self.started) * 1000
         try:
             response.headers.setdefault("X-Request-ID", context.request_id(self.request))
-            if self.recorded and not hasattr(self.request, record.DECIDED):
+            if self.recorded and record.DECIDED not in self.request.__dict__:
                 self._record(response, milliseconds)
         except Exception as error:
             kafka.failed("capture_errors", f"a request could not be recorded: {error!r}")
@@ -90,21 +94,34 @@ class _Request:
         answer, answer_cut = bodies.of_response(response)
         view, view_name, view_method = _view(request)
         secrets = record.secret_names(view)
-        errors = getattr(request, _TRACEBACK, None)
-        record.publish(
-            request,
+        errors = request.__dict__.get(_TRACEBACK)
+        user, user_id = context.user_of(request)
+        event = ApiRequest(
+            event_id=uuid7(),
             requested_at=self.requested_at,
             response_ms=round(milliseconds, 3),
             status_code=response.status_code,
+            method=request.method or "",
+            path=request.path,
+            host=record.host(request),
+            user_agent=request.META.get("HTTP_USER_AGENT", ""),
+            remote_addr=context.client_address(request),
+            request_id=context.request_id(request),
+            user=user,
+            user_id=user_id,
             view=view_name,
             view_method=view_method,
-            query_params=clean(bodies.fields(request.GET), secrets),
+            query_params=clean(bodies.query(request), secrets),
             data=clean(data, secrets),
             response=clean(answer, secrets),
             errors=mask_text(errors, extra=secrets)[0] if errors else None,
-            user=context.user_of(request),
-            truncated=[name for name, was_cut in (("data", data_cut), ("response", answer_cut)) if was_cut],
+            truncated=_truncated(data_cut, answer_cut) if data_cut or answer_cut else None,
         )
+        record.publish(request, event)
+
+
+def _truncated(data: bool, response: bool) -> list[str]:
+    return [name for name, was_cut in (("data", data), ("response", response)) if was_cut]
 
 
 def _view(request: HttpRequest) -> tuple[Any, str | None, str | None]:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Collection
 from typing import Any
 
-from django.conf import settings
+import msgspec
 from django.http import HttpResponseServerError
 from django.utils.timezone import now
 from rest_framework import status
@@ -17,8 +17,10 @@ from rest_framework.request import Request
 from producers import kafka
 from producers.django import bodies, context, record
 from producers.django.cleaning import clean
-from producers.django.conf import conf
-from producers.encoding import encode, plain
+from producers.django.conf import conf, decodes_bodies
+from producers.encoding import copied, encode, plain
+from producers.ids import uuid7
+from schemas.events import ApiRequest
 from schemas.masking import SUBSTITUTE, mask_text
 
 #: drf-tracking masks these names as well.
@@ -50,13 +52,13 @@ class BaseLoggingMixin:
         self._started = time.perf_counter()
         self._parsed = False
         self._truncated: set[str] = set()
-        # What was logged as JSON text, parsed and masked; and the JSON of what was logged as a value, masked.
+        # What was logged as JSON text, as the event has it, masked; and the JSON of what was logged as a value, masked.
         self._values: dict[str, Any] = {}
         self._masked_json: set[bytes] = set()
         return super().initialize_request(request, *args, **kwargs)  # type: ignore[misc]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if getattr(self, "decode_request_body", getattr(settings, "DRF_TRACKING_DECODE_REQUEST_BODY", True)):
+        if getattr(self, "decode_request_body", decodes_bodies()):
             self._quietly(bodies.keep, request._request)
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
         # The first access parses the body, and may raise what REST framework must see.
@@ -123,7 +125,7 @@ class BaseLoggingMixin:
             host=record.host(request._request),
             user_agent=request.META.get("HTTP_USER_AGENT", ""),
             method=request.method,
-            query_params=self._clean_data(bodies.fields(request.query_params)),
+            query_params=self._clean_data(bodies.query(request._request)),
             user=user,
             username_persistent=user.get_username() if user else context.ANONYMOUS,
             response_ms=self._get_response_ms(),
@@ -181,8 +183,13 @@ class BaseLoggingMixin:
         if isinstance(data, bytes):
             data = data.decode(errors="replace")
         if not isinstance(data, str):
-            value = self._masked(plain(data))
-            self._masked_json.add(encode(value))
+            if not data and type(data) in (dict, list):
+                return data.copy()
+            value, body = copied(data)
+            masked = self._masked(msgspec.Raw(body))
+            if type(masked) is not msgspec.Raw:
+                value, body = masked, encode(masked)
+            self._masked_json.add(body)
             return value
         value = bodies.of_text(data)
         if isinstance(value, str):
@@ -215,26 +222,29 @@ class LoggingMixin(BaseLoggingMixin):
 
     def handle_log(self) -> None:
         """Hook: call `super().handle_log()` to publish, after changing `self.log` at will."""
-        log = self.log
-        record.publish(
-            self.request._request,
+        log, request = self.log, self.request._request
+        event = ApiRequest(
+            event_id=uuid7(),
             requested_at=log["requested_at"],
             response_ms=log["response_ms"],
             status_code=log["status_code"],
+            method=log["method"] or request.method or "",
+            path=log["path"] or request.path,
+            host=log["host"] or record.host(request),
+            user_agent=log["user_agent"] or request.META.get("HTTP_USER_AGENT", ""),
+            remote_addr=log["remote_addr"] or context.client_address(request),
+            request_id=context.request_id(request),
+            user=log["username_persistent"],
+            user_id=context.name_and_id(log["user"])[1],
             view=log["view"],
             view_method=log["view_method"],
             query_params=self._sent(log["query_params"]),
             data=self._sent(log["data"]),
             response=self._sent(log["response"]),
-            errors=log.get("errors"),
-            user=(log["username_persistent"], context.name_and_id(log["user"])[1]),
-            truncated=sorted(self._truncated),
-            method=log["method"],
-            path=log["path"],
-            host=log["host"],
-            user_agent=log["user_agent"],
-            remote_addr=log["remote_addr"],
+            errors=log.get("errors") or None,
+            truncated=sorted(self._truncated) or None,
         )
+        record.publish(request, event)
 
     def _sent(self, logged: Any) -> Any:
         """A logged value for the event: text that is JSON is parsed. Masked again, since a hook may have changed it."""
@@ -242,8 +252,10 @@ class LoggingMixin(BaseLoggingMixin):
             if logged in self._values:
                 return self._values[logged]
             logged = bodies.of_text(logged)
-        elif encode(logged) in self._masked_json:
+        elif not logged:
             return logged
+        elif (body := encode(logged)) in self._masked_json:
+            return msgspec.Raw(body)
         return self._masked(plain(logged))
 
 
