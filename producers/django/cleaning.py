@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -47,10 +48,21 @@ def _might(body: bytes, extra: Collection[str]) -> bool:
         return True
     if extra:
         lowered = body.lower()
-        for name in extra:
-            if not name.isascii() or name.lower().encode() in lowered:
+        for name, path in _names(tuple(extra)):
+            if name in lowered and not (path and lowered.count(name) == lowered.count(path)):
                 return True
     return False
+
+
+@lru_cache(maxsize=256)
+def _names(extra: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """Names as they are looked for, each with how it looks as a part of a path, where it names nothing (`/api/v2/`).
+
+    A name that is not ASCII has many spellings: it might be anywhere.
+    """
+    found = ((name.lower().encode(), name.isidentifier()) for name in extra if name.isascii())
+    names = tuple((name, name + b"/" if plain else b"") for name, plain in found)
+    return names if len(names) == len(extra) else ((b"", b""),)
 
 
 def _without_accents(text: str) -> bytes:

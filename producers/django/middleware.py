@@ -15,11 +15,8 @@ from django.http.response import HttpResponseBase
 
 from producers import kafka
 from producers.django import bodies, context, record
-from producers.django.cleaning import clean
 from producers.django.conf import conf
-from producers.ids import uuid7
 from schemas.events import ApiRequest
-from schemas.masking import mask_text
 
 _TRACEBACK = "krill_logger_traceback"
 
@@ -90,14 +87,10 @@ class _Request:
 
     def _record(self, response: HttpResponseBase, milliseconds: float) -> None:
         request = self.request
-        data, data_cut = bodies.of_request(request)
-        answer, answer_cut = bodies.of_response(response)
         view, view_name, view_method = _view(request)
-        secrets = record.secret_names(view)
-        errors = request.__dict__.get(_TRACEBACK)
         user, user_id = context.user_of(request)
         event = ApiRequest(
-            event_id=uuid7(),
+            event_id=record.NO_ID,
             requested_at=self.requested_at,
             response_ms=round(milliseconds, 3),
             status_code=response.status_code,
@@ -111,17 +104,12 @@ class _Request:
             user_id=user_id,
             view=view_name,
             view_method=view_method,
-            query_params=clean(bodies.query(request), secrets),
-            data=clean(data, secrets),
-            response=clean(answer, secrets),
-            errors=mask_text(errors, extra=secrets)[0] if errors else None,
-            truncated=_truncated(data_cut, answer_cut) if data_cut or answer_cut else None,
+            query_params=bodies.query(request),
+            data=bodies.of_request(request),
+            response=bodies.of_response(response),
+            errors=request.__dict__.get(_TRACEBACK),
         )
-        record.publish(request, event)
-
-
-def _truncated(data: bool, response: bool) -> list[str]:
-    return [name for name, was_cut in (("data", data), ("response", response)) if was_cut]
+        record.publish(request, event, record.secret_names(view))
 
 
 def _view(request: HttpRequest) -> tuple[Any, str | None, str | None]:

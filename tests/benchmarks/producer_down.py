@@ -176,6 +176,18 @@ def measure(folder: Path, down: float, rate: float, up: float = 10) -> tuple[Run
         broker.kill()
 
 
+def goals(one: Run, result: dict[str, float]) -> list[dict[str, object]]:
+    """What must hold."""
+    sent = one.sent["with logging"]
+    slower = sent.quantile("down", 0.99) - one.sent["without"].quantile("down", 0.99)
+    return [
+        goal("p99 with logging minus p99 without while the broker is down, ms", slower, 5),
+        goal("requests answered with an error", sent.failed, 0),
+        goal("missing", result["missing"], 0),
+        goal("twice", result["twice"], 0),
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--down", type=float, default=300, help="seconds without a broker (default: 300)")
@@ -186,17 +198,7 @@ def main() -> int:
     print(one.table())
     sent = one.sent["with logging"]
     print(f"\n{len(sent.ids)} requests answered; the spool was empty {result['empty']:.1f} s after the broker's start")
-    slower = sent.quantile("down", 0.99) - one.sent["without"].quantile("down", 0.99)
-    return report(
-        [
-            goal("p99 with logging minus p99 without while the broker is down, ms", slower, 5),
-            goal("requests answered with an error", sent.failed, 0),
-            goal("missing", result["missing"], 0),
-            goal("twice", result["twice"], 0),
-        ],
-        down_seconds=given.down,
-        requests=len(sent.ids),
-    )
+    return report(goals(one, result), down_seconds=given.down, requests=len(sent.ids))
 
 
 if __name__ == "__main__":
