@@ -38,7 +38,7 @@ CLIENTS = 4
 
 
 class Site:
-    """The demo Krill on a port and with a database of its own."""
+    """The demo Krill on a port and with a database of its own, which is being prepared until it starts."""
 
     def __init__(self, folder: Path, bootstrap: str, *, logging: bool) -> None:
         self.port = free_port()
@@ -51,12 +51,13 @@ class Site:
         }
         folder.mkdir()
         self.log = folder / "site.log"
-        subprocess.run([sys.executable, "-m", "deploy.demo", "prepare"], env=self.environment, check=True)
+        self.process = subprocess.Popen([sys.executable, "-m", "deploy.demo", "prepare"], env=self.environment)
         if not logging:
             self.environment["KRILL_LOGGER_OFF"] = "1"
-        self.start()
 
     def start(self) -> None:
+        if self.process.wait(120):
+            raise RuntimeError(f"the site ended with {self.process.returncode}, see {self.log}")
         command = [
             sys.executable, "-m", "gunicorn", "--workers", "2", "--worker-class", "gthread", "--threads", "4",
             "--bind", f"127.0.0.1:{self.port}", "--log-level", "warning", "--keep-alive", "30", "--graceful-timeout",
@@ -87,6 +88,8 @@ class Run:
             "with logging": Site(folder / "with", bootstrap, logging=True),
             "without": Site(folder / "without", bootstrap, logging=False),
         }
+        for site in self.sites.values():
+            site.start()
         self.sent = {name: Sent() for name in self.sites}
         self.mark = uuid.uuid4().hex[:12]
         self.phase: str | None = "warm"
