@@ -1,7 +1,7 @@
-"""What a request leaves to a thread behind it: done in order, many at once, every few hundredths of a second.
+"""What a request leaves to a thread behind it: done in order, many at once, twenty times a second.
 
-Done in a row, it costs a fraction of what it would cost within a request: the processor has the code at hand. Nobody is
-waked for it, and what is left when a process ends is done then.
+It takes about as much of the processor there, but none of the request's time. Nobody is waked for it while there is
+traffic, and what is left when a process ends is done then.
 """
 
 from __future__ import annotations
