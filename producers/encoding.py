@@ -25,6 +25,19 @@ def encode(value: Any) -> bytes:
         return _encoder.encode(plain(value))
 
 
+def copied(value: Any) -> tuple[Any, bytes]:
+    """`plain` of a value, and its JSON: made in C where what comes out is the same."""
+    try:
+        body = _exact.encode(value)
+        copy = msgspec.json.decode(body)
+        if copy == value:
+            return copy, body
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        pass
+    copy = plain(value)
+    return copy, encode(copy)
+
+
 def plain(value: Any, depth: int = 0) -> Any:
     """`value` as JSON types only: str, int, float, bool, None, list, dict with str keys.
 
@@ -61,6 +74,8 @@ def _other(value: Any) -> Any:
         return int(value)
     if isinstance(value, Decimal | UUID):
         return str(value)
+    if isinstance(value, msgspec.Raw):
+        return plain(msgspec.json.decode(value))
     if hasattr(value, "chunks") and hasattr(value, "size"):
         return described_file(value)
     return _text(value)
@@ -92,3 +107,4 @@ def _valid(text: str) -> str:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=plain, decimal_format="string")
+_exact = msgspec.json.Encoder(decimal_format="string")

@@ -17,7 +17,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 
-from producers import forking, readback, refusals
+from producers import forking, later, readback, refusals
 from producers import metrics as catalogue
 from producers.counting import count, counters, failed
 from producers.resending import Pending
@@ -51,7 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "acks": "all",
     "enable.idempotence": True,
     "compression.type": "lz4",
-    "linger.ms": 20,
+    "linger.ms": 5,
     "message.max.bytes": topics.MAX_MESSAGE_BYTES,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 64 * 1024,
@@ -162,10 +162,13 @@ def present(topic: str, since_ms: int, ids: Collection[bytes]) -> set[bytes]:
 def close(seconds: float = EXIT_SECONDS) -> int:
     """Send what is queued, for at most `seconds`, put the rest into the spool, and stop. Never call this in a request.
 
+    What `later` has left to do is done before.
+
     Returns:
         How many messages could be neither sent nor kept, and are lost.
     """
     global _sender
+    later.finish()
     with _lock:
         sender, _sender = _sender, None
     return 0 if sender is None else sender.close(seconds)

@@ -46,7 +46,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
             source: URI-reference of the process that saw the event, such as `krill/api`.
         """
         return [
-            ("ce_id", str(self.event_id).encode()),
+            ("ce_id", msgspec.to_builtins(self.event_id).encode()),
             ("ce_time", self.time.isoformat().encode()),
             *_same_headers(self.TYPE, source),
         ]

@@ -98,6 +98,12 @@ def conf() -> Conf:
     return Conf(**{name: value for name, value in given.items() if name in _TYPES and _fits(name, value)})
 
 
+@lru_cache(maxsize=1)
+def decodes_bodies() -> bool:
+    """drf-tracking's setting: whether its mixin reads the body before the view does."""
+    return bool(getattr(settings, "DRF_TRACKING_DECODE_REQUEST_BODY", True))
+
+
 _TYPES: dict[str, type | tuple[type, ...]] = {
     item.name: (list, tuple)
     if isinstance(item.default, tuple)
@@ -168,6 +174,8 @@ def check(**_: Any) -> list[checks.CheckMessage]:
 def _forget(*, setting: str, **_: Any) -> None:
     if setting == "KRILL_LOGGER":
         conf.cache_clear()
+    elif setting == "DRF_TRACKING_DECODE_REQUEST_BODY":
+        decodes_bodies.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="producers.django.conf")

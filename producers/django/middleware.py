@@ -15,9 +15,8 @@ from django.http.response import HttpResponseBase
 
 from producers import kafka
 from producers.django import bodies, context, record
-from producers.django.cleaning import clean
 from producers.django.conf import conf
-from schemas.masking import mask_text
+from schemas.events import ApiRequest
 
 _TRACEBACK = "krill_logger_traceback"
 
@@ -64,6 +63,8 @@ class RequestLoggingMiddleware:
 class _Request:
     """One request from its arrival to its answer."""
 
+    __slots__ = ("recorded", "request", "requested_at", "started")
+
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self.requested_at = dt.datetime.now(dt.UTC)
@@ -79,32 +80,36 @@ class _Request:
         milliseconds = (time.perf_counter() - self.started) * 1000
         try:
             response.headers.setdefault("X-Request-ID", context.request_id(self.request))
-            if self.recorded and not hasattr(self.request, record.DECIDED):
+            if self.recorded and record.DECIDED not in self.request.__dict__:
                 self._record(response, milliseconds)
         except Exception as error:
             kafka.failed("capture_errors", f"a request could not be recorded: {error!r}")
 
     def _record(self, response: HttpResponseBase, milliseconds: float) -> None:
         request = self.request
-        data, data_cut = bodies.of_request(request)
-        answer, answer_cut = bodies.of_response(response)
         view, view_name, view_method = _view(request)
-        secrets = record.secret_names(view)
-        errors = getattr(request, _TRACEBACK, None)
-        record.publish(
-            request,
+        user, user_id = context.user_of(request)
+        event = ApiRequest(
+            event_id=record.NO_ID,
             requested_at=self.requested_at,
             response_ms=round(milliseconds, 3),
             status_code=response.status_code,
+            method=request.method or "",
+            path=request.path,
+            host=record.host(request),
+            user_agent=request.META.get("HTTP_USER_AGENT", ""),
+            remote_addr=context.client_address(request),
+            request_id=context.request_id(request),
+            user=user,
+            user_id=user_id,
             view=view_name,
             view_method=view_method,
-            query_params=clean(bodies.fields(request.GET), secrets),
-            data=clean(data, secrets),
-            response=clean(answer, secrets),
-            errors=mask_text(errors, extra=secrets)[0] if errors else None,
-            user=context.user_of(request),
-            truncated=[name for name, was_cut in (("data", data_cut), ("response", answer_cut)) if was_cut],
+            query_params=bodies.query(request),
+            data=bodies.of_request(request),
+            response=bodies.of_response(response),
+            errors=request.__dict__.get(_TRACEBACK),
         )
+        record.publish(request, event, record.secret_names(view))
 
 
 def _view(request: HttpRequest) -> tuple[Any, str | None, str | None]:

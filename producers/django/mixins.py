@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
-from django.conf import settings
-from django.http import HttpResponseServerError
+import msgspec
+from django.http import HttpRequest, HttpResponseServerError
 from django.utils.timezone import now
 from rest_framework import status
 from rest_framework.exceptions import APIException
@@ -17,8 +18,9 @@ from rest_framework.request import Request
 from producers import kafka
 from producers.django import bodies, context, record
 from producers.django.cleaning import clean
-from producers.django.conf import conf
-from producers.encoding import encode, plain
+from producers.django.conf import conf, decodes_bodies
+from producers.encoding import copied, encode
+from schemas.events import ApiRequest
 from schemas.masking import SUBSTITUTE, mask_text
 
 #: drf-tracking masks these names as well.
@@ -50,13 +52,10 @@ class BaseLoggingMixin:
         self._started = time.perf_counter()
         self._parsed = False
         self._truncated: set[str] = set()
-        # What was logged as JSON text, parsed and masked; and the JSON of what was logged as a value, masked.
-        self._values: dict[str, Any] = {}
-        self._masked_json: set[bytes] = set()
         return super().initialize_request(request, *args, **kwargs)  # type: ignore[misc]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if getattr(self, "decode_request_body", getattr(settings, "DRF_TRACKING_DECODE_REQUEST_BODY", True)):
+        if getattr(self, "decode_request_body", decodes_bodies()):
             self._quietly(bodies.keep, request._request)
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
         # The first access parses the body, and may raise what REST framework must see.
@@ -73,12 +72,12 @@ class BaseLoggingMixin:
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
-        should_log = self._should_log if hasattr(self, "_should_log") else self.should_log
+        should_log = getattr(self, "_should_log", self.should_log)
         if not should_log(request, response):
             setattr(request._request, record.DECIDED, True)
         elif hasattr(response, "add_post_render_callback"):
             # Recorded once Django has rendered it: rendering here as well would double the work of every view.
-            response.add_post_render_callback(lambda rendered: self._quietly(self._answered, request, rendered))
+            response.add_post_render_callback(partial(self._quietly, self._answered, request))
         else:
             self._quietly(self._answered, request, response)
         return response
@@ -92,10 +91,7 @@ class BaseLoggingMixin:
         raise NotImplementedError
 
     def _answered(self, request: Request, response: Any) -> None:
-        content, was_cut = bodies.of_response(response, parse=False)
-        if was_cut:
-            self._truncated.add("response")
-        self._log(request, response.status_code, self._clean_data(content))
+        self._log(request, response.status_code, bodies.of_response(response))
 
     def _crashed(self) -> None:
         """An exception that becomes a 500 outside of the view, so that `finalize_response` never comes."""
@@ -103,35 +99,46 @@ class BaseLoggingMixin:
         should_log = self._should_log if hasattr(self, "_should_log") else self.should_log
         if should_log(self.request, response):
             self.log["errors"] = self._clean_text(traceback.format_exc())
-            self._log(self.request, response.status_code, None)
+            self._log(self.request, response.status_code, bodies.Body(value=None))
 
-    def _log(self, request: Request, status_code: int, response: Any) -> None:
+    def _log(self, request: Request, status_code: int, response: bodies.Body) -> None:
         if not self._parsed:
             self._keep_body(request)
-        self._fill(request, status_code, response)
+        self._fill(request, status_code)
         # From here on, a middleware around leaves the request alone, whatever `handle_log` makes of it.
         setattr(request._request, record.DECIDED, True)
+        self._finish(request, response)
+
+    def _finish(self, request: Request, response: bodies.Body) -> None:
+        content, was_cut = response.read(parse=False)
+        if was_cut:
+            self._truncated.add("response")
+        self.log["response"] = self._clean_data(content)
+        self.log["query_params"] = self._clean_data(bodies.fields(request.query_params))
         self.handle_log()
 
-    def _fill(self, request: Request, status_code: int, response: Any) -> None:
+    def _fill(self, request: Request, status_code: int) -> None:
         user = self._get_user(request)
+        sent = request._request  # REST framework's own passes every attribute on, slowly
         self.log.update(
             remote_addr=self._get_ip_address(request),
             view=self._get_view_name(request),
             view_method=self._get_view_method(request),
             path=self._get_path(request),
-            host=record.host(request._request),
-            user_agent=request.META.get("HTTP_USER_AGENT", ""),
-            method=request.method,
-            query_params=self._clean_data(bodies.fields(request.query_params)),
+            host=record.host(sent),
+            user_agent=sent.META.get("HTTP_USER_AGENT", ""),
+            method=sent.method,
             user=user,
             username_persistent=user.get_username() if user else context.ANONYMOUS,
             response_ms=self._get_response_ms(),
-            response=response,
             status_code=status_code,
         )
 
     def _keep_data(self, data: Any) -> None:
+        if type(data) is dict and not data:
+            self.log["data"] = {}
+            self._parsed = True
+            return
         if hasattr(data, "lists"):
             data = bodies.fields(data)
         if bodies.content_length(self.request._request) > conf().MAX_BODY_BYTES:
@@ -143,27 +150,27 @@ class BaseLoggingMixin:
 
     def _keep_body(self, request: Request) -> None:
         """The body as it came, where it was not parsed: malformed, or refused before."""
-        kept, was_cut = bodies.of_request(request._request, parse=False)
+        kept, was_cut = bodies.of_request(request._request).read(parse=False)
         if was_cut:
             self._truncated.add("data")
         self.log["data"] = self._clean_data(kept)
 
     def _get_path(self, request: Request) -> str:
-        return str(request.path)
+        return str(request._request.path)
 
     def _get_ip_address(self, request: Request) -> str:
         return context.client_address(request._request)
 
     def _get_view_name(self, request: Request) -> str | None:
         """Dotted name of the view's class; None if it has no handler for the method."""
-        if not hasattr(self, (request.method or "").lower()):
+        if not hasattr(self, (request._request.method or "").lower()):
             return None
         return f"{type(self).__module__}.{type(self).__name__}"
 
     def _get_view_method(self, request: Request) -> str | None:
         if hasattr(self, "action"):
             return self.action or None
-        return (request.method or "").lower()
+        return (request._request.method or "").lower()
 
     def _get_user(self, request: Request) -> Any:
         """The user object, None for an anonymous one and where authentication failed."""
@@ -181,16 +188,16 @@ class BaseLoggingMixin:
         if isinstance(data, bytes):
             data = data.decode(errors="replace")
         if not isinstance(data, str):
-            value = self._masked(plain(data))
-            self._masked_json.add(encode(value))
-            return value
+            if not data and type(data) in (dict, list):
+                return data.copy()
+            copy, body = copied(data)
+            masked = self._masked(msgspec.Raw(body))
+            return copy if type(masked) is msgspec.Raw else masked
         value = bodies.of_text(data)
         if isinstance(value, str):
             return self._clean_text(data)
         masked = self._masked(value)
-        text = data if masked is value or masked == value else encode(masked).decode()
-        self._values[text] = masked
-        return text
+        return data if masked is value or masked == value else encode(masked).decode()
 
     def _clean_text(self, text: str) -> str:
         return mask_text(text, extra=self._secret_names(), substitute=self.CLEANED_SUBSTITUTE)[0]
@@ -215,36 +222,44 @@ class LoggingMixin(BaseLoggingMixin):
 
     def handle_log(self) -> None:
         """Hook: call `super().handle_log()` to publish, after changing `self.log` at will."""
+        self._publish(self.request._request, _payload(self.log["query_params"]), _payload(self.log["response"]))
+
+    def _finish(self, request: Request, response: bodies.Body) -> None:
+        if type(self).handle_log is LoggingMixin.handle_log and type(self)._clean_data is BaseLoggingMixin._clean_data:
+            # Nobody looks at what is missing in `self.log`: it is read and masked behind the request.
+            self._publish(request._request, bodies.query(request._request), response)
+        else:
+            super()._finish(request, response)
+
+    def _publish(self, request: HttpRequest, query_params: Any, response: Any) -> None:
         log = self.log
-        record.publish(
-            self.request._request,
+        event = ApiRequest(
+            event_id=record.NO_ID,
             requested_at=log["requested_at"],
             response_ms=log["response_ms"],
             status_code=log["status_code"],
+            method=log["method"] or request.method or "",
+            path=log["path"] or request.path,
+            host=log["host"] or record.host(request),
+            user_agent=log["user_agent"] or request.META.get("HTTP_USER_AGENT", ""),
+            remote_addr=log["remote_addr"] or context.client_address(request),
+            request_id=context.request_id(request),
+            user=log["username_persistent"],
+            user_id=context.name_and_id(log["user"])[1],
             view=log["view"],
             view_method=log["view_method"],
-            query_params=self._sent(log["query_params"]),
-            data=self._sent(log["data"]),
-            response=self._sent(log["response"]),
+            query_params=query_params,
+            data=_payload(log["data"]),
+            response=response,
             errors=log.get("errors"),
-            user=(log["username_persistent"], context.name_and_id(log["user"])[1]),
-            truncated=sorted(self._truncated),
-            method=log["method"],
-            path=log["path"],
-            host=log["host"],
-            user_agent=log["user_agent"],
-            remote_addr=log["remote_addr"],
+            truncated=list(self._truncated),
         )
+        record.publish(request, event, self._secret_names(), self.CLEANED_SUBSTITUTE, parse=False)
 
-    def _sent(self, logged: Any) -> Any:
-        """A logged value for the event: text that is JSON is parsed. Masked again, since a hook may have changed it."""
-        if isinstance(logged, str):
-            if logged in self._values:
-                return self._values[logged]
-            logged = bodies.of_text(logged)
-        elif encode(logged) in self._masked_json:
-            return logged
-        return self._masked(plain(logged))
+
+def _payload(logged: Any) -> Any:
+    """A logged value for the event, safe from whoever changes it afterwards."""
+    return logged if isinstance(logged, str) or not logged else msgspec.Raw(encode(logged))
 
 
 class LoggingErrorsMixin(LoggingMixin):

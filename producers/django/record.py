@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 
-from producers import kafka
-from producers.django import context
+from producers import kafka, later
+from producers.django import bodies
+from producers.django.cleaning import clean
 from producers.django.conf import conf
 from producers.encoding import encode, plain
 from producers.ids import uuid7
 from schemas.events import ApiRequest
+from schemas.masking import SUBSTITUTE, mask_text
 
 #: Set on a request that is recorded, or that its view chose not to record.
 DECIDED = "krill_logger_decided"
+
+#: The id of an event that has none yet.
+NO_ID = UUID(int=0)
 
 
 def secret_names(view: Any) -> tuple[str, ...]:
@@ -27,44 +32,41 @@ def secret_names(view: Any) -> tuple[str, ...]:
 
 def publish(
     request: HttpRequest,
+    event: ApiRequest,
+    secrets: Collection[str],
+    substitute: str = SUBSTITUTE,
     *,
-    requested_at: dt.datetime,
-    response_ms: float,
-    status_code: int,
-    view: str | None,
-    view_method: str | None,
-    query_params: Any,
-    data: Any,
-    response: Any,
-    errors: str | None,
-    user: tuple[str, int | str | None],
-    truncated: Collection[str] = (),
-    **more: str | None,
+    parse: bool = True,
 ) -> None:
-    """Encode and queue the event of one request, whose values are JSON types and masked."""
-    name, user_id = user
-    event = ApiRequest(
-        event_id=uuid7(),
-        requested_at=requested_at,
-        response_ms=response_ms,
-        status_code=status_code,
-        method=more.get("method") or request.method or "",
-        path=more.get("path") or request.path,
-        host=more.get("host") or host(request),
-        user_agent=more.get("user_agent") or request.META.get("HTTP_USER_AGENT", ""),
-        remote_addr=more.get("remote_addr") or context.client_address(request),
-        request_id=context.request_id(request),
-        user=name,
-        user_id=user_id,
-        view=view,
-        view_method=view_method,
-        query_params=query_params,
-        data=data,
-        response=response,
-        errors=errors or None,
-        truncated=list(truncated) or None,
-    )
-    setattr(request, DECIDED, True)
+    """Have the event of one request masked, encoded and queued behind it.
+
+    Args:
+        event: its id is set here, its `query_params`, `data` and `response` are read if they are a `bodies.Body` (a
+            QueryDict), and all of it is masked.
+        secrets: names of secrets beyond the patterns.
+        parse: whether bodies that are JSON of any kind are kept as such; else only objects and lists are.
+    """
+    request.__dict__[DECIDED] = True
+    later.do(_publish, event, secrets, substitute, parse)
+
+
+def _publish(event: ApiRequest, secrets: Collection[str], substitute: str, parse: bool) -> None:
+    event.event_id = uuid7()
+    truncated = set(event.truncated or ())
+    for name in ("data", "response"):
+        value = getattr(event, name)
+        if type(value) is bodies.Body:
+            value, was_cut = value.read(parse=parse)
+            if was_cut:
+                truncated.add(name)
+        if not parse and type(value) is str:
+            value = bodies.of_text(value)
+        setattr(event, name, clean(value, secrets, substitute))
+    query = event.query_params
+    event.query_params = clean(bodies.fields(query) if isinstance(query, QueryDict) else query, secrets, substitute)
+    if event.errors:
+        event.errors = mask_text(event.errors, extra=secrets, substitute=substitute)[0]
+    event.truncated = sorted(truncated) or None
     kafka.publish(encode(event), ApiRequest.TOPIC, event.key, event.headers(conf().SOURCE))
 
 

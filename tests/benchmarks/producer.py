@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.producer [--rounds 9] [--requests 400]
 
-One process, Django's own handler, the same view with and without logging, in blocks of requests that take turns. A real
-broker, up and then killed; a real PostgreSQL on the same machine. What is added is a quantile of the block minus that
-quantile of the block without logging, and of the rounds the median.
+One process, Django's own handler, the same view with and without logging, in blocks of the same requests that take
+turns. A real broker, up and then killed; a real PostgreSQL on the same machine. What is added is a quantile of the
+block minus that quantile of the block without logging, and of the rounds the median.
 
 Bias, all of it for the peer: its database is empty, on the same machine, reached over one connection that stays open,
 and its users are in memory. For us: the work of the threads behind a request overlaps with what is not measured, the
@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -51,7 +51,7 @@ def set_up(folder: Path, bootstrap: str, database: Postgres) -> None:
     settings.configure(
         SECRET_KEY="only-for-benchmarks",
         ALLOWED_HOSTS=["*"],
-        ROOT_URLCONF=__name__,
+        ROOT_URLCONF=(),
         USE_TZ=True,
         INSTALLED_APPS=[
             "django.contrib.auth",
@@ -77,7 +77,7 @@ def set_up(folder: Path, bootstrap: str, database: Postgres) -> None:
             "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
             "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
         },
-        KRILL_LOGGER={"BOOTSTRAP": bootstrap, "SPOOL": folder / "spool", "API_PREFIXES": ["/without/api/"]},
+        KRILL_LOGGER={"BOOTSTRAP": bootstrap, "SPOOL": folder / "spool"},
     )
     django.setup()
     from django.core.management import call_command
@@ -85,8 +85,8 @@ def set_up(folder: Path, bootstrap: str, database: Postgres) -> None:
     call_command("migrate", verbosity=0)
 
 
-def handlers(events: list[dict[str, Any]]) -> dict[str, Callable[..., Any]]:
-    """The WSGI application of each way to log. The view answers what the event says that was answered."""
+def handlers(events: list[dict[str, Any]]) -> dict[str, tuple[Callable[..., Any], Any]]:
+    """The WSGI application of each way to log, and its URLs. The view answers what the event says that was answered."""
     from django.contrib.auth.models import User
     from django.core.handlers.wsgi import WSGIHandler
     from django.urls import re_path
@@ -116,13 +116,12 @@ def handlers(events: list[dict[str, Any]]) -> dict[str, Callable[..., Any]]:
         "mixin": type("OurView", (Ours, APIView), body),
         PEER: type("TheirView", (Theirs, APIView), body),
     }
-    globals()["urlpatterns"] = [
-        re_path(f"^{name}/api/", view.as_view())  # type: ignore[attr-defined]
-        for name, view in views.items()
-    ]
+    views["middleware"] = views["without"]
+    urls = {name: (re_path("^api/", view.as_view()),) for name, view in views.items()}  # type: ignore[attr-defined]
     plain = WSGIHandler()
     settings.MIDDLEWARE = [MIDDLEWARE]
-    return {"without": plain, "middleware": WSGIHandler(), "mixin": plain, PEER: plain}
+    logging = WSGIHandler()
+    return {name: (logging if name == "middleware" else plain, urls[name]) for name in NAMES}
 
 
 @dataclass
@@ -140,36 +139,38 @@ class Bench:
     """Runs blocks. `rounds[name]` has a block per round."""
 
     def __init__(self, events: list[dict[str, Any]], database: Postgres) -> None:
-        self.events = cycle(events)
+        self.events = events
         self.handlers = handlers(events)
         self.database = psutil.Process(database.pid)
 
     def run(self, rounds: int, requests: int) -> dict[str, list[Block]]:
         done: dict[str, list[Block]] = {name: [] for name in NAMES}
         for index in range(rounds):
+            first = index * requests % len(self.events)
+            events = list(islice(cycle(self.events), first, first + requests))
             for name in NAMES[index % len(NAMES) :] + NAMES[: index % len(NAMES)]:
-                done[name].append(self.block(name, requests))
+                done[name].append(self.block(name, events))
         return done
 
-    def block(self, name: str, requests: int) -> Block:
+    def block(self, name: str, events: list[dict[str, Any]]) -> Block:
         from producers.kafka import counters
 
         queued = counters().get("queued", 0)
+        handler, settings.ROOT_URLCONF = self.handlers[name]
+        environs = list(map(_environ, events))
         block, before = Block(), self._cpu()
-        for _ in range(requests):
-            event = next(self.events)
-            environ = _environ("without" if name == "middleware" else name, event)
+        for event, environ in zip(events, environs, strict=True):
             started = time.perf_counter()
-            response = self.handlers[name](environ, _start_response)
+            response = handler(environ, _start_response)
             b"".join(response)
             response.close()
             block.times.append((time.perf_counter() - started) * 1e6)
             if response.status_code != event["status_code"]:
                 raise RuntimeError(f"{name} answered {response.status_code} to {event['method']} {event['path']}")
-        if counters().get("queued", 0) - queued != (requests if name in ("middleware", "mixin") else 0):
-            raise RuntimeError(f"{name} did not log what it should: {counters()}")
         time.sleep(SETTLE_SECONDS)
-        block.cpu = (self._cpu() - before) / requests * 1e6
+        block.cpu = (self._cpu() - before) / len(events) * 1e6
+        if counters().get("queued", 0) - queued != (len(events) if name in ("middleware", "mixin") else 0):
+            raise RuntimeError(f"{name} did not log what it should: {counters()}")
         return block
 
     def _cpu(self) -> float:
@@ -187,12 +188,12 @@ def _start_response(status: str, headers: Any) -> None:
     pass
 
 
-def _environ(prefix: str, event: dict[str, Any]) -> dict[str, Any]:
+def _environ(event: dict[str, Any]) -> dict[str, Any]:
     body = msgspec.json.encode(event["data"]) if "data" in event else b""
     return {
         "REQUEST_METHOD": event["method"],
         "SCRIPT_NAME": "",
-        "PATH_INFO": f"/{prefix}{event['path']}",
+        "PATH_INFO": event["path"],
         "QUERY_STRING": urlencode(event.get("query_params") or {}),
         "SERVER_NAME": "krill",
         "SERVER_PORT": "80",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,21 @@ from producers.django.cleaning import clean
 from schemas.masking import SUBSTITUTE, mask
 
 WORDS = st.sampled_from(
-    ["name", "serial", "ssid", "wifi_password", "pássword", "ＰＩＮ", "contraseña", "apiKey", "pin", "api", "año", "x"]
+    [
+        "name",
+        "api/",
+        "serial",
+        "ssid",
+        "wifi_password",
+        "pássword",
+        "ＰＩＮ",
+        "contraseña",
+        "apiKey",
+        "pin",
+        "api",
+        "año",
+        "x",
+    ]
 )
 TEXTS = WORDS | st.text(max_size=10) | st.builds("{}={}&x=1".format, WORDS, WORDS)
 VALUES = st.recursive(
@@ -23,6 +38,26 @@ VALUES = st.recursive(
 @given(VALUES, st.sampled_from([(), ("api",), ("API", "x"), ("año",)]))
 def test_it_masks_what_mask_does(value, extra):
     assert repr(clean(value, extra)) == repr(mask(value, extra=extra)[0])
+
+
+@given(VALUES, st.sampled_from([(), ("api",), ("API", "x"), ("año",)]))
+def test_it_masks_json_as_it_masks_the_value(value, extra):
+    body = msgspec.json.encode(value)
+    value = msgspec.json.decode(body)
+    cleaned = clean(msgspec.Raw(body), extra)
+    masked = mask(value, extra=extra)[0]
+    if type(cleaned) is msgspec.Raw:
+        assert bytes(cleaned) == body
+        assert masked == value
+    else:
+        assert repr(cleaned) == repr(masked)
+
+
+def test_a_name_that_is_part_of_a_path_is_no_reason_to_look_closer():
+    value = {"next": "https://krill.example/api/v2/isp/cpes/?page=2"}
+    assert clean(value, ("api",)) is value
+    for text in ("/api/?api=x", "<api>x</api>", "api: x", '{"api": "x"}'):
+        assert SUBSTITUTE in repr(clean({"a": text}, ("api",)))
 
 
 @pytest.mark.parametrize("name", ["wifi_password", "pássword", "contraseña", "a\u0301pi\u0301Kéy"])

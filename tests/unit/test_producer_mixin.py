@@ -17,7 +17,7 @@ from django.contrib.auth.models import AnonymousUser, User  # noqa: E402
 from django.core.files.uploadedfile import SimpleUploadedFile  # noqa: E402
 from django.test import RequestFactory  # noqa: E402
 
-from producers import kafka  # noqa: E402
+from producers import kafka, later  # noqa: E402
 from producers.django import mixins, relay  # noqa: E402
 from producers.django.models import OutboxEvent  # noqa: E402
 from schemas.events import ApiRequest  # noqa: E402
@@ -81,6 +81,7 @@ def both(views_, method, path, *args, user=None, kind=None, **kwargs):
         if hasattr(response, "render"):
             response.render()
         Cpe.objects.all().delete()
+    later.finish()
     return logs["theirs"][-1], logs["ours"][-1]
 
 
@@ -203,6 +204,7 @@ def test_a_crash_is_logged_and_still_a_crash(sent):
     request.user = AnonymousUser()
     with pytest.raises(RuntimeError):
         PLAIN["ours"](request, kind="crash")
+    later.finish()
     (event,) = sent
     assert event.status_code == 500
     assert "RuntimeError" in event.errors
@@ -236,6 +238,7 @@ def test_hooks_and_attributes(sent):
     for method in ("get", "post"):
         request = getattr(RequestFactory(), method)("/x/", data={"favourite_colour": "red"})
         view(request, kind="plain")
+    later.finish()
     (event,) = sent
     assert (event.method, event.user_agent, event.remote_addr) == ("POST", "changed", "9.9.9.9")
     assert event.data == {"favourite_colour": "(gone)"}
@@ -245,8 +248,44 @@ def test_hooks_and_attributes(sent):
             return False
 
     views.tracked(Old, "Old").as_view()(RequestFactory().get("/x/"), kind="plain")
+    later.finish()
     assert len(sent) == 1
     with pytest.raises(AssertionError, match="CLEANED_SUBSTITUTE"):
         views.tracked(type("Bad", (mixins.LoggingMixin,), {"CLEANED_SUBSTITUTE": 1}), "Bad").as_view()(
             RequestFactory().get("/x/"), kind="plain"
         )
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "args"),
+    [
+        ("get", "plain", ({"q": ["1", "2"], "token": "hunter2"},)),
+        ("get", "missing", ()),
+        ("get", "stream", ()),
+        ("get", "binary", ()),
+        ("get", "big", ()),
+        ("get", "odd", ()),
+        ("post", "secret", ('{"a": {"api": "hunter2", "b": 1.50}, "c": "\u00f1"}', "application/json")),
+        ("post", "plain", ({"a": ["1", "2"], "wifi_password": "hunter2"},)),
+        ("post", "plain", ('{"token": "hunter2', "application/json")),
+        ("post", "plain", ('[NaN, "x"]', "application/json")),
+        ("post", "plain", ('"text"', "application/json")),
+    ],
+)
+def test_what_is_masked_behind_the_request_is_what_a_hook_sees(sent, method, kind, args):
+    class Hooked(mixins.LoggingMixin):
+        def handle_log(self):
+            super().handle_log()
+
+    for mixin in (mixins.LoggingMixin, Hooked):
+        request = getattr(RequestFactory(), method)("/x/", *args, HTTP_X_REQUEST_ID="same")
+        response = views.tracked(mixin, "Same").as_view()(request, kind=kind)
+        if hasattr(response, "render"):
+            response.render()
+    later.finish()
+    ours, hooked = (
+        {**msgspec.to_builtins(event), "event_id": 0, "requested_at": 0, "response_ms": 0} for event in sent
+    )
+    ours.pop("errors", None), hooked.pop("errors", None)
+    assert ours == hooked
+    assert "hunter2" not in repr(ours)

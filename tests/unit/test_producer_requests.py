@@ -18,13 +18,14 @@ running.migrate()
 from django.apps import apps  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.files.uploadedfile import SimpleUploadedFile  # noqa: E402
+from django.core.signals import request_finished  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import AsyncClient, Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext, override_settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 
-from producers import counting, kafka  # noqa: E402
+from producers import counting, kafka, later  # noqa: E402
 from producers.django import record, relay  # noqa: E402
 from producers.django.context import _bare  # noqa: E402
 from producers.django.models import OutboxEvent  # noqa: E402
@@ -46,10 +47,15 @@ def sent(monkeypatch):
         events.append(msgspec.json.decode(value))
         return True
 
+    def finished(**_):
+        later.finish()
+
+    request_finished.connect(finished)
     monkeypatch.setattr(kafka, "publish", publish)
     monkeypatch.setattr(relay, "wake", lambda using: None)
     failures = dict(kafka.counters())
     yield events
+    request_finished.disconnect(finished)
     assert kafka.counters().get("capture_errors", 0) == failures.get("capture_errors", 0)
     Cpe.objects.all().delete()
     User.objects.all().delete()
