@@ -16,6 +16,8 @@ from dashboard.filters import Query
 FIRST_ROWS = 200_000
 #: Of a deeper page of a text search all rows' places are compared.
 DEEPEST = 10_000
+#: So far, the place of a row among all is found sooner in the rows than in the hours.
+NEAR = 10_000
 _NEVER = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 
 
@@ -42,6 +44,8 @@ def windows(clickhouse: ClickHouse, query: Query) -> Iterator[Window]:
     whole = Window(query, skip, True)
     if query.report is not API_REQUESTS or query.sort_column.name != query.report.time_column:
         yield whole
+    elif end <= NEAR and not query.where()[0]:
+        yield _reached(clickhouse, query, skip, end)
     elif hours.covered(query):
         yield _exact(clickhouse, query, skip, end)
     elif not (query.q or query.without_q):
@@ -75,7 +79,7 @@ def _reached(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Windo
     condition, parameters = query.where()
     time, direction = query.report.time_column, "DESC" if query.descending else "ASC"
     found = clickhouse.query(
-        f"SELECT {time} FROM {query.report.table} WHERE {condition} ORDER BY {time} {direction} "
+        f"SELECT {time} FROM {query.report.table} WHERE {condition or '1'} ORDER BY {time} {direction} "
         "LIMIT 1 OFFSET {last:UInt64}",
         {**parameters, "last": end - 1},
         optimize_read_in_order=1,

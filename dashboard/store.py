@@ -54,6 +54,10 @@ __all__ = ["Page", "QueryTooSlow", "ResultTooLarge", "Store", "StoreError", "Sto
 #: What `stream` reads at a time, at most; fewer rows where they are large.
 STREAM_ROWS = 100_000
 STREAM_BYTES = 16 * 1024**2
+#: The next rows of a stream are looked for within so many times the time that they probably take, and only then in all:
+#: ClickHouse begins to read every part of the table that may hold some.
+REACH = 4
+MOST_REACH = dt.timedelta(days=1000)
 #: So many rows of a result are read in the table's order, if there are no conditions.
 BEGINNING_ROWS = 10_000
 #: A worker that has said nothing for longer counts as down.
@@ -216,11 +220,12 @@ class Store:
         condition, parameters = query.where()
         position: list[Any] | None = None
         limit = 1000
+        reach: dt.timedelta | None = None
         while True:
             values: dict[str, str | bytes] = dict(parameters)
             tests = [condition] if condition else []
             if position is not None:
-                tests.append(_behind(query, position, binder(values)))
+                tests.append(_behind(query, position, binder(values), reach=reach))
             try:
                 found = self._clickhouse.arrow(
                     f"SELECT {selected} FROM {query.report.table} {_where(' AND '.join(tests))} "
@@ -235,6 +240,7 @@ class Store:
                 limit = max(1, limit // 4)
                 continue
             count, size = found.num_rows, found.nbytes
+            before = position
             if count:
                 block = Block.of(columns, found)
                 key = found.columns[-1][-1:].cast(pa.binary())[0].as_py()
@@ -242,10 +248,15 @@ class Store:
                 position = [key if text else key.decode(), *(block.last(name) for name in place)]
                 yield block
             if count < limit:
-                return
+                if reach is None:
+                    return
+                reach = None
+                continue
             # Less than what would fit: rows differ in size.
             fitting = STREAM_BYTES * 3 // 4 * count // (size + 1)
             limit = max(1, min(limit * 8, STREAM_ROWS, fitting))
+            if before and position and query.sort_column.name == query.report.time_column:
+                reach = min(abs(position[1] - before[1]) * (REACH * limit / count), MOST_REACH)
 
     def values(self, report: Report, column: str, prefix: str, limit: int) -> list[str]:
         """Values of a column that begin with `prefix` in whatever case, the most frequent first.
@@ -419,10 +430,17 @@ def _reading(query: Query, *, beginning: bool = True) -> Mapping[str, int]:
     return {"optimize_read_in_order": 0}
 
 
-def _behind(query: Query, position: Sequence[Any], bind: conditions.Bind, *, back: bool = False) -> str:
+def _behind(
+    query: Query,
+    position: Sequence[Any],
+    bind: conditions.Bind,
+    *,
+    back: bool = False,
+    reach: dt.timedelta | None = None,
+) -> str:
     """An SQL test for the rows behind the row at `position` (sort key, time, ties) in the query's order.
 
-    With `back` for the rows before it.
+    With `back` for the rows before it. With `reach`, and sorted by time, for those that are no further away.
     """
     key, moment, event_id, partition, offset = position
     time_column = query.report.time_column
@@ -434,7 +452,8 @@ def _behind(query: Query, position: Sequence[Any], bind: conditions.Bind, *, bac
     sign = "<" if query.descending != back else ">"
     column = query.sort_column
     if column.name == time_column:
-        bound = {"<": (None, moment + dt.timedelta(milliseconds=1)), ">": (moment, None)}[sign]
+        far = {"<": moment - reach, ">": moment + reach}[sign] if reach else None
+        bound = {"<": (far, moment + dt.timedelta(milliseconds=1)), ">": (moment, far)}[sign]
         return " AND ".join([*time_range(time_column, *bound, bind), f"{newest} {sign} {place}"])
     value = bind(key, _parameter_type(column))
     sort_key = _sort_key(column)

@@ -165,7 +165,7 @@ def test_both_ways_are_the_same(filled: Settings, report: Report) -> None:
 def test_only_unusual_rows_are_written_cell_by_cell(filled: Settings) -> None:
     query = parse(decode(b"user=crm-a&user=crm-b"), API_REQUESTS, MADRID)
     for block in Store(filled).stream(query):
-        assert csv._lines(Table(API_REQUESTS, API_REQUESTS.columns, MADRID, "es"), block)[1] is None
+        assert csv._cells(Table(API_REQUESTS, API_REQUESTS.columns, MADRID, "es"), block)[1] is None
 
 
 def test_addresses_are_those_of_the_pages(filled: Settings) -> None:
@@ -185,6 +185,15 @@ def test_any_text(text: str) -> None:
         fast, slow = both(
             Table(API_REQUESTS, (API_REQUESTS.by_name["errors"],), MADRID, "en"), Block({"errors": array})
         )
+        assert fast == slow
+
+
+@pytest.mark.parametrize("names", [["errors"], ["errors", "response_ms"], ["response_ms", "response_ms", "errors"]])
+@pytest.mark.parametrize("text", ["=1", "a"])
+def test_columns_in_any_order(names: list[str], text: str) -> None:
+    arrays = {"errors": pa.array([text, 'b,;\n"c'] * 3), "response_ms": pa.array([1.5, 2.0] * 3)}
+    for block in (Block(arrays), Block({name: array[:1] for name, array in arrays.items()})):
+        fast, slow = both(Table(API_REQUESTS, tuple(API_REQUESTS.by_name[name] for name in names), MADRID, "es"), block)
         assert fast == slow
 
 

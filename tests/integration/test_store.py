@@ -225,6 +225,23 @@ def test_every_sort_streams_every_row_once(store: Store, column: str) -> None:
         assert streamed[:1000] == offsets(store.page(replace(asked, per_page=1000), large=False).items)
 
 
+@pytest.mark.parametrize("sort", ["requested_at", "-requested_at"])
+def test_every_row_is_streamed_however_rows_lie_in_time(empty: Store, database: Database, sort: str) -> None:
+    """Many in a second, then none for centuries."""
+    moments = ["1900-01-01", "1969-12-31 23:59:59.999", "2026-01-01", "2026-01-02", "2026-10-01", "2299-12-30"]
+    for number, moment in enumerate(moments):
+        database.client.command(
+            "INSERT INTO api_requests (event_id, requested_at, kafka_partition, kafka_offset) SELECT generateUUIDv4(), "
+            f"toDateTime64('{moment}', 3, 'UTC') + toIntervalMillisecond(intDiv(number, 7)), {number}, number "
+            "FROM numbers(3000)"
+        )
+    items = everything(empty, query(f"sort={sort}"))
+    assert len(set(offsets(items))) == len(items) == 3000 * len(moments)
+    assert [item["requested_at"] for item in items] == sorted(
+        (item["requested_at"] for item in items), reverse=sort.startswith("-")
+    )
+
+
 def test_a_page_behind_the_last_is_empty(store: Store) -> None:
     page = store.page(query("page=10000000&per_page=1000"))
     assert (page.items, page.total) == ([], len(ROWS))
