@@ -188,9 +188,7 @@ def convert(batch: Batch) -> Converted:
     return Converted(stream.table, columns, dead, last)
 
 
-def _together(
-    stream: _Stream, batch: Batch, messages: list[Message], now: int
-) -> tuple[list[Message], list[pa.Table]]:
+def _together(stream: _Stream, batch: Batch, messages: list[Message], now: int) -> tuple[list[Message], list[pa.Table]]:
     """The messages that have to be converted one by one, and the rows of all others, none or one table."""
     assert stream.columns is not None
     plain = _plain(stream, messages)

@@ -27,6 +27,13 @@ MAX_MEMORY_BYTES = 2 * 1024**3
 #: Largest answer that is held in memory at once.
 MAX_RESULT_BYTES = 64 * 1024**2
 CONNECT_SECONDS = 2
+#: Settings for few rows that lie far apart and all are wanted: each thread reads some of them.
+SCATTERED: Mapping[str, int] = {
+    "optimize_read_in_order": 0,
+    "query_plan_optimize_lazy_materialization": 0,
+    "merge_tree_min_rows_for_concurrent_read": 8192,
+    "merge_tree_min_bytes_for_concurrent_read": 1,
+}
 
 # ClickHouse's error codes.
 _TOO_SLOW = {159, 160, 209, 394}

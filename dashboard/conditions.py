@@ -6,7 +6,7 @@ import datetime as dt
 import ipaddress
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -34,13 +34,16 @@ class Condition:
     negated: bool
     zone: ZoneInfo
 
-    def sql(self, bind: Bind) -> str:
+    def sql(self, bind: Bind, *, indexed: bool = True) -> str:
         """An SQL expression; every value goes through `bind`.
+
+        Args:
+            indexed: whether the indexes of words are to be asked as well.
 
         Raises:
             ValueError: a value that `check` refuses.
         """
-        tests = " OR ".join(f"({_test(self.column, value, self.zone, bind)})" for value in self.values)
+        tests = " OR ".join(f"({_test(self.column, value, self.zone, bind, indexed)})" for value in self.values)
         return f"NOT ({tests})" if self.negated else f"({tests})"
 
 
@@ -49,12 +52,17 @@ def check(column: Column, value: str, zone: ZoneInfo) -> None:
     _test(column, value, zone, lambda _value, _type: "")
 
 
+def beginning(value: str) -> str:
+    """The text that a value of a text column begins with, all of it if there are no wildcards."""
+    return _runs(value)[0]
+
+
 def exact(text: str) -> str:
     """The query parameter's value that matches exactly `text` in a text column."""
     return re.sub(r"[\\*]", r"\\\g<0>", text)
 
 
-def _test(column: Column, value: str, zone: ZoneInfo, bind: Bind) -> str:
+def _test(column: Column, value: str, zone: ZoneInfo, bind: Bind, indexed: bool = True) -> str:
     name = column.name
     match column.kind:
         case "number":
@@ -71,7 +79,7 @@ def _test(column: Column, value: str, zone: ZoneInfo, bind: Bind) -> str:
                 return f"{name} = {bind(first, 'IPv6')}"
             return f"{name} BETWEEN {bind(first, 'IPv6')} AND {bind(last, 'IPv6')}"
         case "payload":
-            return _payload(name.removeprefix(FIELD), value, bind)
+            return _payload(name.removeprefix(FIELD), value, bind, indexed)
         case "change":
             return _changed(name.removeprefix(FIELD), value, bind)
         case "array":
@@ -85,11 +93,11 @@ def _test(column: Column, value: str, zone: ZoneInfo, bind: Bind) -> str:
         case _:
             pattern = _pattern(value)
             test = f"{name} {'LIKE' if isinstance(pattern, Like) else '='} {bind(pattern, 'String')}"
-            narrowed = searching.narrowed(column, _runs(value), bind)
+            narrowed = searching.narrowed(column, _runs(value), bind) if indexed else ""
             return f"{test} AND {narrowed}" if narrowed else test
 
 
-def _payload(key: str, value: str, bind: Bind) -> str:
+def _payload(key: str, value: str, bind: Bind, indexed: bool) -> str:
     """The field is in a payload of the request, at any depth, and has the value."""
     found, words = jsontext.key(key), jsontext.unescaped(key)
     if compared := _comparison(value, bind):
@@ -103,7 +111,7 @@ def _payload(key: str, value: str, bind: Bind) -> str:
         words += " " + jsontext.unescaped("" if None in pieces else "".join(map(str, pieces)))
     tests = " OR ".join(test.replace("{}", column) for column in ("query_params", "data", "response"))
     # The index leaves few rows to look at.
-    held = searching.holding(words, bind)
+    held = searching.holding(words, bind) if indexed else ""
     return f"{held} AND ({tests})" if held else tests
 
 
@@ -212,6 +220,13 @@ def _addresses(value: str) -> tuple[str, str]:
     network = ipaddress.ip_network(value, strict=False)
     prefix = "::ffff:" if network.version == 4 else ""
     return f"{prefix}{network[0]}", f"{prefix}{network[-1]}"
+
+
+def at(name: str, instants: Iterable[dt.datetime], bind: Bind) -> str:
+    """An SQL test that a time is one of these."""
+    # Unix time in decimals, since a quote would be escaped.
+    joined = ",".join(f"{instant.timestamp():.3f}" for instant in dict.fromkeys(instants))
+    return f"{name} IN {bind(f'[{joined}]', f'Array({TIME})')}"
 
 
 def bind_text(value: object) -> str | bytes:

@@ -3,14 +3,20 @@
 # ruff: noqa: S608 (names in SQL text come from columns.py; values are always parameters)
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dashboard import hours
+from dashboard import hours, lookups, paging
 from dashboard.clickhouse import ClickHouse, QueryTooSlow
+from dashboard.columns import API_REQUESTS
 from dashboard.filters import Query
 
 #: As many are counted where counting all takes too long.
 MOST = 100_000
+#: A shorter text may be part of so many words that an index reads more than the rows have: of one that so many of the
+#: newest rows have, only so many are counted.
+SHORT, COMMON, SAMPLE = 6, 400, 2000
+MOST_COMMON = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +42,29 @@ def read(clickhouse: ClickHouse, query: Query, seconds: float | None = None) -> 
         return Count(hours.count(clickhouse, query))
     if seconds == 0:
         raise QueryTooSlow
-    condition, parameters = query.where()
-    matching = f"FROM {query.report.table} {f'WHERE {condition}' if condition else ''}"
     limits = {} if seconds is None else {"max_execution_time": seconds}
+    if seconds is not None and _common(clickhouse, query, limits):
+        return _part(clickhouse, query, MOST_COMMON, limits)
+    condition, parameters = query.where(indexed=not lookups.known(query))
+    matching = f"FROM {query.report.table} {f'WHERE {condition}' if condition else ''}"
     try:
         return Count(clickhouse.query(f"SELECT count() {matching}", parameters, **limits)[0][0])
     except QueryTooSlow:
         if seconds is None:
             raise
-    found = clickhouse.query(f"SELECT count() FROM (SELECT 1 {matching} LIMIT {MOST + 1})", parameters, **limits)
-    return Count(min(found[0][0], MOST), found[0][0] > MOST)
+    return _part(clickhouse, query, MOST, limits)
+
+
+def _common(clickhouse: ClickHouse, query: Query, limits: Mapping[str, float]) -> bool:
+    if query.report is not API_REQUESTS or all(len(text) >= SHORT for text in query.q):
+        return False
+    return len(paging.first(clickhouse, query, COMMON, SAMPLE, **limits)) == COMMON
+
+
+def _part(clickhouse: ClickHouse, query: Query, most: int, limits: Mapping[str, float]) -> Count:
+    condition, parameters = query.where(indexed=False)
+    where = f"WHERE {condition}" if condition else ""
+    found = clickhouse.query(
+        f"SELECT count() FROM (SELECT 1 FROM {query.report.table} {where} LIMIT {most + 1})", parameters, **limits
+    )
+    return Count(min(found[0][0], most), found[0][0] > most)

@@ -146,14 +146,18 @@ class Query:
         """The column that rows are sorted by first."""
         return self.report.by_name[self.sort.removeprefix("-")]
 
-    def where(self) -> tuple[str, dict[str, str | bytes]]:
-        """The SQL condition (empty if all rows match) and the values of its parameters."""
+    def where(self, *, indexed: bool = True) -> tuple[str, dict[str, str | bytes]]:
+        """The SQL condition (empty if all rows match) and the values of its parameters.
+
+        Args:
+            indexed: whether the indexes of words are to be asked, which pays where many rows would be looked at.
+        """
         parameters: dict[str, str | bytes] = {}
         bind = binder(parameters)
         tests = time_range(self.report.time_column, self.since, self.until, bind)
-        tests += [condition.sql(bind) for condition in self.conditions]
-        tests += [searching.search(self.report, text, bind) for text in self.q]
-        tests += [f"NOT {searching.search(self.report, text, bind)}" for text in self.without_q]
+        tests += [condition.sql(bind, indexed=indexed) for condition in self.conditions]
+        tests += [searching.search(self.report, text, bind, indexed=indexed) for text in self.q]
+        tests += [f"NOT {searching.search(self.report, text, bind, indexed=indexed)}" for text in self.without_q]
         return " AND ".join(tests), parameters
 
     def args(self, **changes: Any) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from werkzeug.datastructures import MultiDict
 
 from dashboard import conditions, filters, rows, times
-from dashboard.clickhouse import ClickHouse
+from dashboard.clickhouse import SCATTERED, ClickHouse
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, Report
 from dashboard.filters import N_, binder, time_range
 from dashboard.rows import Item
@@ -146,11 +146,9 @@ def read(clickhouse: ClickHouse, query: HistoryQuery, *, read_json: Callable[[st
     """
     start = time.perf_counter()
     total, found = 0, []
-    for report in (ADMIN_CHANGES, API_REQUESTS):
-        entries = _entries(clickhouse, query, report, read_json)
-        found += entries
-        whole = query.before is None and len(entries) <= query.per_page
-        total += len(entries) if whole else _count(clickhouse, query, report)
+    for report, count, instants in _overview(clickhouse, query):
+        total += count
+        found += _entries(clickhouse, query, report, instants, read_json) if instants else []
     found.sort(key=_place, reverse=True)
     items = found[: query.per_page]
     _link(clickhouse, items)
@@ -216,21 +214,46 @@ def _place(item: Item) -> tuple[dt.datetime, int, int]:
     return item["at"], number % 2**64, number >> 64
 
 
-def _entries(
-    clickhouse: ClickHouse, query: HistoryQuery, report: Report, read_json: Callable[[str], Any]
-) -> list[Item]:
-    condition, parameters = _where(query, report, paged=True)
+def _overview(clickhouse: ClickHouse, query: HistoryQuery) -> list[tuple[Report, int, list[dt.datetime]]]:
+    """Of each report, how many entries it has and the times of those that may be on the page, from its projection."""
+    reports = (ADMIN_CHANGES, API_REQUESTS)
+    parameters: dict[str, str | bytes] = {}
+    bind = binder(parameters)
+    before = f"time <= {bind(query.before[0], conditions.TIME)}" if query.before else "1"
+    # One more than the page has, since all entries of the first time may be on the pages before.
+    times = f"arraySlice(arrayReverseSort(groupUniqArrayIf(time, {before})), 1, {bind(query.per_page + 2, 'UInt16')})"
     found = clickhouse.query(
-        f"SELECT {_selected(report)} FROM {report.table} WHERE {condition} "
-        f"ORDER BY {report.time_column} DESC, event_id DESC LIMIT {{limit:UInt32}}",
+        " UNION ALL ".join(
+            f"SELECT {place} AS place, count(), {times} FROM (SELECT {report.time_column} AS time FROM {report.table} "
+            f"WHERE {' AND '.join(_tests(query, report, bind))})"
+            for place, report in enumerate(reports)
+        ),
+        parameters,
+    )
+    return [(reports[place], count, list(instants)) for place, count, instants in sorted(map(tuple, found))]
+
+
+def _entries(
+    clickhouse: ClickHouse,
+    query: HistoryQuery,
+    report: Report,
+    instants: Sequence[dt.datetime],
+    read_json: Callable[[str], Any],
+) -> list[Item]:
+    parameters: dict[str, str | bytes] = {}
+    bind = binder(parameters)
+    column = report.time_column
+    tests = [conditions.at(column, instants, bind), *_tests(query, report, bind)]
+    if query.before:
+        moment, event_id = query.before
+        tests.append(f"({column}, event_id) < ({bind(moment, conditions.TIME)}, {bind(event_id, 'UUID')})")
+    found = clickhouse.query(
+        f"SELECT {_selected(report)} FROM {report.table} WHERE {' AND '.join(tests)} "
+        f"ORDER BY {column} DESC, event_id DESC LIMIT {{limit:UInt32}}",
         {**parameters, "limit": query.per_page + 1},
+        **SCATTERED,
     )
     return _items(report, found, read_json)
-
-
-def _count(clickhouse: ClickHouse, query: HistoryQuery, report: Report) -> int:
-    condition, parameters = _where(query, report)
-    return int(clickhouse.query(f"SELECT count() FROM {report.table} WHERE {condition}", parameters)[0][0])
 
 
 def _last_known(clickhouse: ClickHouse, query: HistoryQuery) -> tuple[str, dt.datetime | None]:
@@ -244,23 +267,16 @@ def _last_known(clickhouse: ClickHouse, query: HistoryQuery) -> tuple[str, dt.da
     return rows.text(name), changed_at if rows.text(action) == "deletion" else None
 
 
-def _where(query: HistoryQuery, report: Report, *, paged: bool = False) -> tuple[str, dict[str, str | bytes]]:
-    parameters: dict[str, str | bytes] = {}
-    bind = binder(parameters)
-    column = report.time_column
+def _tests(query: HistoryQuery, report: Report, bind: conditions.Bind) -> list[str]:
+    """SQL tests for the entries on all pages."""
     tests = [
         f"object_type = {bind(query.object_type, 'String')}",
         f"object_id = {bind(query.object_id, 'String')}",
-        *time_range(column, query.since, query.until, bind),
+        *time_range(report.time_column, query.since, query.until, bind),
     ]
     if report is API_REQUESTS and not query.reads:
         tests.append(f"method NOT IN ({', '.join(bind(method, 'String') for method in READS)})")
-    if paged and query.before:
-        moment, event_id = query.before
-        # The first test is what the table's order can use.
-        tests.append(f"{column} <= {bind(moment, conditions.TIME)}")
-        tests.append(f"({column}, event_id) < ({bind(moment, conditions.TIME)}, {bind(event_id, 'UUID')})")
-    return " AND ".join(tests), parameters
+    return tests
 
 
 def _link(clickhouse: ClickHouse, items: list[Item]) -> None:

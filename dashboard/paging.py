@@ -4,57 +4,84 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dashboard import hours
+from dashboard import hours, lookups
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import API_REQUESTS
-from dashboard.filters import Query
+from dashboard.conditions import at
+from dashboard.filters import Query, binder, time_range
 
-#: Rows among which a page of a text search is looked for first; if it is not there, among all.
-FIRST_ROWS = 200_000
-#: Of a deeper page of a text search all rows' places are compared.
+#: Rows among which those of a page are looked for first, without any index.
+FIRST_ROWS = 10_000
+#: Of a deeper page the time of the last row is looked up, not those of all rows.
 DEEPEST = 10_000
 #: So far, the place of a row among all is found sooner in the rows than in the hours.
 NEAR = 10_000
-_NEVER = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a query's range in time.
+    """Where the rows of a page are.
 
     Args:
-        skip: rows of the part before those of the page.
-        last: whether the page's rows cannot be elsewhere.
+        query: the page's query, perhaps in a part of its range.
+        skip: rows there before those of the page.
         total: how many rows match on all pages, if that is known.
+        times: of the rows of the page and those skipped, if they were looked up; no others need be read.
+        empty: whether there are none.
     """
 
     query: Query
     skip: int
-    last: bool
     total: int | None = None
+    times: tuple[dt.datetime, ...] = ()
+    empty: bool = False
+
+    def where(self) -> tuple[str, dict[str, str | bytes]]:
+        """The condition of the rows, and its parameters."""
+        if not self.times:
+            return self.query.where()
+        condition, parameters = self.query.where(indexed=False)
+        return f"{at(self.query.report.time_column, self.times, binder(parameters))} AND {condition}", parameters
+
+    def nearly(self) -> tuple[str, dict[str, str | bytes]]:
+        """The condition of all rows of those times, and its parameters."""
+        parameters: dict[str, str | bytes] = {}
+        return at(self.query.report.time_column, self.times, binder(parameters)), parameters
 
 
-def windows(clickhouse: ClickHouse, query: Query) -> Iterator[Window]:
-    """Parts in which to look for the rows of the page, one after the other until its rows are there."""
+def window(clickhouse: ClickHouse, query: Query) -> Window:
+    """The part of the table that has the page's rows."""
     skip = (query.page - 1) * query.per_page
     end = skip + query.per_page
-    whole = Window(query, skip, True)
-    if query.report is not API_REQUESTS or query.sort_column.name != query.report.time_column:
-        yield whole
-    elif end <= NEAR and not query.where()[0]:
-        yield _reached(clickhouse, query, skip, end)
-    elif hours.covered(query):
-        yield _exact(clickhouse, query, skip, end)
-    elif not (query.q or query.without_q):
-        yield _reached(clickhouse, query, skip, end)
-    elif end > DEEPEST:
-        yield whole
-    else:
-        yield from _first(clickhouse, query, skip)
-        yield whole
+    texts = bool(query.q or query.without_q)
+    if query.sort_column.name != query.report.time_column:
+        return Window(query, skip)
+    if query.report is API_REQUESTS and end <= NEAR and not query.where()[0]:
+        return _reached(clickhouse, query, skip, end)
+    if hours.covered(query):
+        return _exact(clickhouse, query, skip, end)
+    if query.report is not API_REQUESTS and not lookups.known(query):
+        return Window(query, skip)
+    if end <= DEEPEST:
+        return _looked_up(clickhouse, query, skip, end)
+    return Window(query, skip) if texts else _reached(clickhouse, query, skip, end)
+
+
+def first(clickhouse: ClickHouse, query: Query, most: int, rows: int, **limits: float) -> list[dt.datetime]:
+    """When the first rows that match were, at most so many, among the first so many of the range; without any index."""
+    time, direction = query.report.time_column, "DESC" if query.descending else "ASC"
+    order = f"ORDER BY {time} {direction}"
+    condition, parameters = query.where(indexed=False)
+    bounds = " AND ".join(time_range(time, query.since, query.until, binder(parameters)))
+    found = clickhouse.query(
+        f"SELECT {time} FROM (SELECT * FROM {query.report.table} {f'WHERE {bounds}' if bounds else ''} {order} "
+        f"LIMIT {rows}) WHERE {condition} {order} LIMIT {{most:UInt32}}",
+        {**parameters, "most": most},
+        **{"optimize_read_in_order": 1, **limits},
+    )
+    return [row[0] for row in found]
 
 
 def _exact(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
@@ -65,17 +92,45 @@ def _exact(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
             first = first if wanted else place
             wanted.append(start)
         place += rows
-    # Where no page is, there is none to read either.
-    wanted = wanted or [_NEVER]
-    return Window(_within(query, min(wanted), max(wanted)), skip - first, True, place)
+    if not wanted:
+        return Window(query, skip, place, empty=True)
+    return Window(_within(query, min(wanted), max(wanted)), skip - first, place)
+
+
+def _looked_up(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
+    times = _times(clickhouse, query, end)
+    total = len(times) if len(times) < end else None
+    if len(times) <= skip:
+        return Window(query, skip, total, empty=True)
+    first = times.index(times[skip])
+    return Window(query, skip - first, total, tuple(times[first:]))
+
+
+def _times(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:
+    """When the rows up to the page's last were, in the query's order.
+
+    They are read in the table's order, with the columns of the conditions alone, and no further than the page. Reading
+    and sorting what makes places unique, of all rows that match, takes many times as long.
+    """
+    looked_up = lookups.known(query)
+    time, direction = query.report.time_column, "DESC" if query.descending else "ASC"
+    # Many pages are full with these; an index would be asked for all rows before the first is found.
+    if looked_up or query.q or query.without_q:
+        times = first(clickhouse, query, end, FIRST_ROWS)
+        if len(times) == end:
+            return times
+    condition, parameters = query.where(indexed=not looked_up)
+    found = clickhouse.query(
+        f"SELECT {time} FROM {query.report.table} WHERE {condition} ORDER BY {time} {direction} LIMIT {{end:UInt32}}",
+        {**parameters, "end": end},
+        # The projections are in another order.
+        optimize_read_in_order=0 if looked_up else 1,
+    )
+    return [row[0] for row in found]
 
 
 def _reached(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
-    """The range as far as the last row of the page.
-
-    To find that row's time, rows are read in the table's order, with the columns of the conditions alone, and no
-    further than it. Reading and sorting what makes places unique, of all rows that match, takes many times as long.
-    """
+    """The range as far as the last row of the page."""
     condition, parameters = query.where()
     time, direction = query.report.time_column, "DESC" if query.descending else "ASC"
     found = clickhouse.query(
@@ -85,23 +140,11 @@ def _reached(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Windo
         optimize_read_in_order=1,
     )
     if not found:  # the page is not full
-        return Window(query, skip, True)
+        return Window(query, skip)
     reached = found[0][0]
     if query.descending:
-        return Window(replace(query, since=reached), skip, True)
-    return Window(replace(query, until=reached + dt.timedelta(milliseconds=1)), skip, True)
-
-
-def _first(clickhouse: ClickHouse, query: Query, skip: int) -> Iterator[Window]:
-    """The newest rows (or the oldest, as the query is sorted) of the range, whether they match or not."""
-    found = _ordered(clickhouse, replace(query, conditions=(), q=(), without_q=()))
-    rows = 0
-    for start, more in found:
-        rows += more
-        if rows >= FIRST_ROWS:
-            if start != found[-1][0]:
-                yield Window(_within(query, min(start, found[0][0]), max(start, found[0][0])), skip, False)
-            return
+        return Window(replace(query, since=reached), skip)
+    return Window(replace(query, until=reached + dt.timedelta(milliseconds=1)), skip)
 
 
 def _ordered(clickhouse: ClickHouse, query: Query) -> list[tuple[dt.datetime, int]]:

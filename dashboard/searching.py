@@ -1,9 +1,9 @@
-"""The SQL that finds a text anywhere in a row, with the index of words where the table has one."""
+"""The SQL that finds a text anywhere in a row, with the indexes of words where the table has them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,22 +12,15 @@ from dashboard.columns import API_REQUESTS, Column, Report
 if TYPE_CHECKING:
     from dashboard.conditions import Bind
 
-#: Columns in the index `words` of `api_requests`, in its order: the expression must be the index's own.
-INDEXED = (
-    *("user", "user_id", "method", "path", "route", "api_version", "app", "object_type", "object_id", "action", "host"),
-    *(
-        "view",
-        "view_method",
-        "query_params",
-        "data",
-        "response",
-        "errors",
-        "user_agent",
-        "request_id",
-        "masked",
-        "truncated",
-    ),
+#: Of these columns a word that could be hexadecimal is in the index `hex_words`, every other in `plain_words`.
+_LONG = ("user_id", "path", "object_id", "query_params", "data", "response", "errors")
+#: Of these all words are in `plain_words`.
+_SHORT = (
+    *("user", "method", "route", "api_version", "app", "object_type", "action", "host", "view", "view_method"),
+    *("user_agent", "masked", "truncated"),
 )
+#: Columns in the indexes of words of `api_requests`.
+INDEXED = (*_LONG, *_SHORT, "request_id")
 #: Shorter parts of words are in too many of them.
 SHORTEST = 4
 #: Words that `holding` asks for.
@@ -39,25 +32,34 @@ _FORMS = {
     "address": re.compile(r"[0-9a-fA-F.:]+"),
 }
 _WORD = re.compile(r"[0-9A-Za-z]+")
+#: Words that `hex_words` has instead of `plain_words`; `plain_words` keeps those that `_` joins to another.
+_HEX = "[0-9a-f]{4,}"
+#: Request ids that are in no index of words.
+_REQUEST_ID = "[0-9a-f-]*"
 # Words of a path that may be rare; those that are in every path (`api`, `v2`) cost the index more than they leave out.
 _IDENTIFIER = re.compile(r"(?=.*[0-9]).{3,}")
 # Letters that are the other case of a letter outside ASCII, and so may stand for one in a text.
 _PLAIN_WORD = re.compile(r"[0-9A-HJL-RT-Za-hjl-rt-z]+")
 
 
-def search(report: Report, text: str, bind: Bind) -> str:
-    """A test for `text`, whatever its case, in any searched column; numbers are compared as a whole."""
+def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> str:
+    """A test for `text`, whatever its case, in any searched column; numbers are compared as a whole.
+
+    Args:
+        indexed: whether the indexes are to be asked; where few rows are looked at, the test alone is sooner done.
+    """
     needle = cache(lambda: bind(text, "String"))
     searched = [column for column in report.columns if column.searched]
-    if report is not API_REQUESTS:
+    if report is not API_REQUESTS or not indexed:
         return f"({_any(searched, text, needle)})"
-    indexed = [column for column in searched if column.name in INDEXED]
-    others = _any([column for column in searched if column.name not in INDEXED], text, needle)
+    # Others are compared themselves.
+    known = set(INDEXED) - ({"request_id"} if re.fullmatch(_REQUEST_ID, text.lower()) else set())
+    others = _any([column for column in searched if column.name not in known], text, needle)
     words = [word for word in (_WORD if text.isascii() else _PLAIN_WORD).findall(text) if len(word) >= SHORTEST]
-    tests = [f"{_expression()} LIKE {bind(f'%{word.lower()}%', 'String')}" for word in words]
+    tests = [_part(word.lower(), bind) for word in words]
     if words != [text]:
         # The words may stand apart.
-        tests.append(f"({_any(indexed, text, needle)})")
+        tests.append(f"({_any([column for column in searched if column.name in known], text, needle)})")
     found = f"({' AND '.join(tests)})"
     return f"({found} OR {others})" if others else found
 
@@ -81,19 +83,50 @@ def narrowed(column: Column, pieces: Sequence[str], bind: Bind) -> str:
             alone = piece[: match.start()][-1:].isascii() and piece[match.end() :][:1].isascii()
             if whole and alone and _IDENTIFIER.fullmatch(match.group()):
                 words[match.group().lower()] = None
-    return f"hasAllTokens({_expression()}, {bind(' '.join(words), 'String')})" if words else ""
+    return _all(words, bind)
 
 
 def holding(text: str, bind: Bind) -> str:
     """A test that a request has all words of `text`, each as a whole word, which the index answers; may be empty."""
-    words = list(dict.fromkeys(_WORD.findall(text.lower())))[:MOST_WORDS]
-    return f"hasAllTokens({_expression()}, {bind(' '.join(words), 'String')})" if words else ""
+    return _all(list(dict.fromkeys(_WORD.findall(text.lower())))[:MOST_WORDS], bind)
 
 
-def _expression() -> str:
-    arrays = {name for name in INDEXED if API_REQUESTS.by_name[name].kind == "array"}
-    names = (f"arrayStringConcat({name}, ' ')" if name in arrays else name for name in INDEXED)
-    return f"lower(concatWithSeparator(' ', {', '.join(names)}))"
+def _part(word: str, bind: Bind) -> str:
+    """A test that a word is part of a word; `_` is between words."""
+    part = bind(f"%{word}%", "String")
+    plain = f"{_plain_words()} LIKE {part}"
+    return f"({plain} OR {_hex_words()} LIKE {part})" if re.fullmatch(_HEX, word) else plain
+
+
+def _all(words: Iterable[str], bind: Bind) -> str:
+    """A test that all words are in a row as whole words; empty without words."""
+    hexadecimal = {word for word in words if re.fullmatch(_HEX, word)}
+    plain = " ".join(word for word in words if word not in hexadecimal)
+    tests = [f"hasAllTokens({_plain_words()}, {bind(plain, 'String')})"] if plain else []
+    for word in sorted(hexadecimal):
+        either = bind(word, "String")
+        tests.append(f"(hasAllTokens({_plain_words()}, {either}) OR hasAllTokens({_hex_words()}, {either}))")
+    return " AND ".join(tests)
+
+
+@cache
+def _plain_words() -> str:
+    """What `plain_words` indexes, to the letter."""
+    arrays = {name for name in _SHORT if API_REQUESTS.by_name[name].kind == "array"}
+    names = [f"arrayStringConcat({name}, ' ')" if name in arrays else name for name in _SHORT]
+    short = ", ".join([*names, f"if(match(request_id, '^{_REQUEST_ID}$'), '', request_id)"])
+    long = f"replaceRegexpAll({_long()}, '\\\\b{_HEX}\\\\b', '')"
+    return f"concatWithSeparator(' ', lower(concatWithSeparator(' ', {short})), {long})"
+
+
+@cache
+def _hex_words() -> str:
+    """What `hex_words` indexes, to the letter."""
+    return f"arrayStringConcat(extractAll({_long()}, '\\\\b{_HEX}\\\\b'), ' ')"
+
+
+def _long() -> str:
+    return f"lower(concatWithSeparator(' ', {', '.join(_LONG)}))"
 
 
 def _any(columns: Sequence[Column], text: str, needle: Callable[[], str]) -> str:

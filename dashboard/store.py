@@ -28,6 +28,7 @@ from dashboard import (
 )
 from dashboard.blocks import Block
 from dashboard.clickhouse import (
+    SCATTERED,
     ClickHouse,
     QueryTooSlow,
     ResultTooLarge,
@@ -122,17 +123,25 @@ class Store:
         columns = [column for column in query.columns if large or not column.large or column.name in query.look.columns]
         selected = _names(columns) if large else ", ".join(map(_beginning, columns))
         bare = not (query.conditions or query.q or query.without_q)
-        found: Sequence[Sequence[Any]] = []
-        for window in paging.windows(self._clickhouse, query):
-            condition, parameters = window.query.where()
-            found = self._clickhouse.query(
-                f"SELECT {selected} FROM {query.report.table} {_where(condition)} "
+        window = paging.window(self._clickhouse, query)
+        beginning = bare and window.skip + query.per_page <= BEGINNING_ROWS
+        reading = SCATTERED if window.times else _reading(query, beginning=beginning)
+
+        def ask(where: tuple[str, dict[str, str | bytes]], limit: int, skip: int) -> Sequence[Sequence[Any]]:
+            return self._clickhouse.query(
+                f"SELECT {selected} FROM {query.report.table} {_where(where[0])} "
                 f"ORDER BY {_order(query)} LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}",
-                {**parameters, "limit": query.per_page, "offset": window.skip},
-                **_reading(query, beginning=bare and window.skip + query.per_page <= BEGINNING_ROWS),
+                {**where[1], "limit": limit, "offset": skip},
+                **reading,
             )
-            if window.last or len(found) == query.per_page:
-                break
+
+        found: Sequence[Sequence[Any]] | None = [] if window.empty else None
+        if window.times and (query.q or query.without_q):
+            # That many rows of those times are those that match; a text would be looked for in all of their values.
+            near = ask(window.nearly(), len(window.times) + 1, 0)
+            found = near[window.skip :] if len(near) == len(window.times) else None
+        if found is None:
+            found = ask(window.where(), query.per_page, window.skip)
         items = rows.items(columns, found, read_json)
         known = window.total
         if known is None and len(items) < query.per_page and (items or query.page == 1):

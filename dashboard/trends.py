@@ -26,10 +26,8 @@ MAX_POINTS = 50_000
 QUANTILES = ("p50", "p95", "p99")
 #: Requests that a page wants before it shows a percentile: enough for one of them to be expected beyond it.
 MINIMUM_SAMPLE = {"p50": 2, "p95": 20, "p99": 100}
-#: Aggregate function, without its combinators, of the rollup's states.
-QUANTILES_MERGE = "quantilesDDMerge"
-#: The same of response times.
-QUANTILES_STATE = "quantilesDDState"
+#: Aggregate function of response times, the one that makes states of them, and that of the states.
+DIRECT, STATE, MERGE = "quantilesDD", "quantilesDDState", "quantilesDDMerge"
 LEVELS = "(0.01, 0.5, 0.95, 0.99)"
 
 #: Shortest length of an interval, and the ClickHouse function that gives its start in a zone.
@@ -38,6 +36,8 @@ INTERVALS = {
     "hour": (dt.timedelta(hours=1), "toStartOfHour"),
     "day": (dt.timedelta(hours=23), "toStartOfDay"),
 }
+#: Columns by one of which a projection has states per hour.
+BY_HOUR = frozenset(("route", "method", "status_code", "host"))
 BY = {column.name: column for column in TREND_COLUMNS} | {
     "status": next(column for column in TREND_COLUMNS if column.name == "status_code")
 }
@@ -114,31 +114,44 @@ class TrendQuery:
         minute = self.shift.forward("minute", bind) if self.shift else "minute"
         start = f"toUnixTimestamp({INTERVALS[self.interval][1]}({minute}, {bind(self.zone.key, 'String')}))"
         groups = "".join(f", {column.name}" for column in self.by)
+        source, quantiles = self._source(bind)
         return (
-            f"SELECT {start} AS start{groups}, sum(count), sum(errors), {QUANTILES_MERGE}{LEVELS}(response_ms) "
-            f"FROM {self._source(bind)} GROUP BY start{groups} ORDER BY start{groups} "
-            f"LIMIT {bind(self.limit + 1, 'UInt32')}"
+            f"SELECT {start} AS start{groups}, sum(count), sum(errors), {quantiles}{LEVELS}(response_ms) "
+            f"FROM {source} GROUP BY start{groups} ORDER BY start{groups} LIMIT {bind(self.limit + 1, 'UInt32')}"
         )
 
-    def _source(self, bind: Bind) -> str:
-        """The rollup per minute; for longer intervals requests by the hour, which there are fewer of."""
+    def _source(self, bind: Bind) -> tuple[str, str]:
+        """The rows to add up, and what makes quantiles of their `response_ms`.
+
+        The rollup per minute; for longer intervals requests by the hour where a projection has them, which there are
+        fewer of; else the requests, since states of an hour cost more than the few requests of a group in it.
+        """
         tests = [condition.sql(bind) for condition in self.conditions]
         # An hour that is moved by a part of an hour lies in two.
         moved = self.shift is not None and self.shift.seconds % 3600
         if self.interval == "minute" or moved or not hours.whole(self.zone, self.since, self.until):
             tests += filters.time_range("minute", self.since, self.until, bind)
-            return f"api_requests_per_minute WHERE {' AND '.join(tests)}"
+            return f"api_requests_per_minute WHERE {' AND '.join(tests)}", MERGE
         names = "".join(f", {column.name}" for column in self.by)
+        known = {column.name for column in self.by} | {condition.column.name for condition in self.conditions}
+        if len(known) > 1 or not known <= BY_HOUR:
+            where = " AND ".join([*filters.time_range("requested_at", self.since, self.until, bind), *tests])
+            return (
+                f"(SELECT toStartOfHour(requested_at) AS minute{names}, 1 AS count, status_code >= 400 AS errors, "
+                f"response_ms FROM api_requests WHERE {where})",
+                DIRECT,
+            )
         parts = []
         for bounds in hours.ranges(self.since, self.until, bind):
             where = " AND ".join([*bounds, *tests]) or "1"
             parts.append(
                 f"SELECT toStartOfHour(requested_at) AS hour{names}, count() AS rows, "
                 "countIf(status_code >= 400) AS failed, "
-                f"{QUANTILES_STATE}{LEVELS}(response_ms) AS state FROM api_requests WHERE {where} GROUP BY hour{names}"
+                f"{STATE}{LEVELS}(response_ms) AS state FROM api_requests WHERE {where} GROUP BY hour{names}"
             )
         union = " UNION ALL ".join(parts)
-        return f"(SELECT hour AS minute{names}, rows AS count, failed AS errors, state AS response_ms FROM ({union}))"
+        source = f"(SELECT hour AS minute{names}, rows AS count, failed AS errors, state AS response_ms FROM ({union}))"
+        return source, MERGE
 
     def starts(self) -> Iterator[dt.datetime]:
         """Start of every interval from `since` to `until` in UTC, those without requests included."""

@@ -22,6 +22,8 @@ from schemas.settings import Settings
 UTC = ZoneInfo("UTC")
 MONTH = {"from": "2026-03-01", "to": "2026-04-01"}
 ROWS = 200_000
+#: Months that the rows are spread over.
+PARTS = 6
 FACETS = ("user", "method", "status", "route", "view", "host", "object_type", "action")
 
 
@@ -83,7 +85,7 @@ def query(**args: str) -> Query:
 def granules(plan: str, index: str) -> tuple[int, int]:
     """How many granules are left behind an index, and how many there were before any."""
     found = re.findall(r"Granules: (\d+)/(\d+)", plan)
-    behind = re.search(rf"(?:Name: )?{index}\b.*?Granules: (\d+)/", plan, re.DOTALL)
+    behind = re.search(rf"(?:Name: )?{index}\n.*?Granules: (\d+)/", plan, re.DOTALL)
     assert behind, plan
     return int(behind[1]), max(int(before) for _, before in found)
 
@@ -141,12 +143,11 @@ def test_a_page_of_a_users_requests_reads_their_hours(settings: Settings) -> Non
 @pytest.mark.parametrize(
     ("args", "index"),
     [
-        ({"q": "pim012345"}, "words"),
-        ({"q": 'name": "pim012345'}, "words"),
-        ({"q": "zzzzzz"}, "words"),
-        ({"path": "/api/v2/isp/cpes/777/"}, "words"),
-        ({"path": "/api/v2/isp/cpes/777/*"}, "words"),
-        ({"object_id": "777"}, "object_id_index"),
+        ({"q": "pim012345"}, "plain_words"),
+        ({"q": 'name": "pim012345'}, "plain_words"),
+        ({"q": "zzzzzz"}, "plain_words"),
+        ({"path": "*/12345/"}, "<Combined skip indexes>"),
+        ({"path": "*/777/", "user": "crm-27"}, "plain_words"),
         ({"request_id": "r777"}, "request_id_index"),
         ({"event_id": "00000000-0000-4000-8000-000000000000"}, "event_id_index"),
         ({"kafka_offset": "777"}, "kafka_offset_index"),
@@ -158,13 +159,47 @@ def test_a_rare_value_is_found_by_its_index(settings: Settings, args: dict[str, 
     assert left <= before / 4
 
 
+@pytest.mark.parametrize(
+    ("args", "projection"),
+    [
+        ({"path": "/api/v2/isp/cpes/777/"}, "by_path"),
+        ({"path": "/api/v2/isp/cpes/777/*"}, "by_path"),
+        ({"object_id": "777"}, "by_object"),
+        ({"object_id": "777", "object_type": "cpe", "method": "PATCH"}, "by_object"),
+    ],
+)
+def test_rows_by_path_and_by_object_are_found_in_a_projection(
+    settings: Settings, args: dict[str, str], projection: str
+) -> None:
+    [count] = plans(settings, lambda store: store.count(query(**args), 5))
+    page = plans(settings, lambda store: store.page(query(**args)))
+    times = next(plan for plan in page if f"({projection})" in plan)
+    for plan in (count, times):
+        assert f"({projection})" in plan
+        left, before = granules(plan, "PrimaryKey")
+        assert left <= 2 * PARTS < before, plan
+    # At last only what has those times.
+    left, before = granules(page[-1], "PrimaryKey")
+    assert left <= 1 < before
+
+
+def test_a_page_of_a_text_reads_the_newest_rows_and_then_what_the_index_finds(settings: Settings) -> None:
+    found = plans(settings, lambda store: store.page(query(q="pim012345")))
+    assert [("plain_words" in plan) for plan in found] == [False, True, False]
+    left, before = granules(found[-1], "PrimaryKey")
+    assert left <= 1 < before
+    common = plans(settings, lambda store: store.page(query(q="pim")))
+    assert not any("plain_words" in plan for plan in common[:2])
+
+
 def test_a_row_and_its_object(settings: Settings) -> None:
     [plan] = plans(settings, lambda store: store.row(API_REQUESTS, "00000000-0000-4000-8000-000000000000"))
     left, before = granules(plan, "event_id_index")
     assert left < before / 4
     asked = history.parse(MultiDict(), "cpe", "777", UTC)
-    found = plans(settings, lambda store: store.history(asked))
-    for table in ("api_requests", "admin_changes"):
-        plan = next(plan for plan in found if f".{table})" in plan)
-        left, before = granules(plan, "object_id_index")
-        assert left < before
+    overview, *others = plans(settings, lambda store: store.history(asked))
+    assert overview.count("(by_object)") == 2
+    assert "(by_object)" in others[-1]
+    entries = [plan for plan in others if "PrimaryKey" in plan and "requested_at" in plan and "(by_object)" not in plan]
+    left, before = granules(entries[0], "PrimaryKey")
+    assert left <= 1 < before

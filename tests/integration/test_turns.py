@@ -71,7 +71,7 @@ def test_one_waits_no_longer_than_allowed(filled: Settings) -> None:
 
 
 def test_what_takes_too_long_to_count_is_counted_in_part(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = query(q="pim0", sort="user")
+    asked = query(q="/api/v2/", sort="user")
     store = Store(filled)
     exact = store.count(asked, 20)
     assert exact.rows > 1000
@@ -90,6 +90,18 @@ def test_what_takes_too_long_to_count_is_counted_in_part(filled: Settings, monke
     assert store.count(asked, 1) == exact
     page = store.page(asked, count_seconds=0)
     assert (page.total, page.more) == (100, True)
+
+
+def test_of_a_short_text_that_many_rows_have_not_all_are_counted(
+    filled: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(filled)
+    common, exact = query(q="pim0"), store.page(query(q="pim0")).total
+    assert store.count(common, 5) == counting.Count(exact)
+    monkeypatch.setattr(counting, "MOST_COMMON", 1000)
+    assert store.count(common, 5) == counting.Count(1000, more=True)
+    rare = query(q="pim0017")
+    assert store.count(rare, 5) == counting.Count(store.page(rare).total)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,65 @@
+"""The indexes of words find what is in the rows, whatever stands around a word."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import uuid
+
+from werkzeug.datastructures import MultiDict
+
+from dashboard.columns import API_REQUESTS
+from dashboard.filters import parse
+from dashboard.times import UTC
+from tests.conftest import Database
+
+WORDS = (
+    *("deadbeef", "DEAD", "beef_1234", "_cafe_", "pim00716", "x1234", "1234x", "face", "faceless", "ñ1234", "abcdñ"),
+    *("0190a2b3-c4d5-7e6f-8091-a2b3c4d5e6f7", "00:1A:2B:3C", "1a2b3c4d5e6f", "+34965123456", "3.14159", "12", "fed"),
+    *("añada", "Peñalver", "KIOSK", "a-b-c", "dead-beef", "12_34_56", "zz__1234__zz", "İ1234", "e-mail@example.org"),
+)
+REQUEST_IDS = ("0123456789abcdef", "0190a2b3-c4d5", "REQ-0123", "abcdefgh", "DEADBEEF", "dead beef", "")
+
+
+def test_every_part_of_a_text_is_found_by_the_indexes_as_it_is_in_the_rows(database: Database) -> None:
+    chance = random.Random(1)
+    rows = [
+        [
+            *(uuid.uuid4(), dt.datetime(2026, 11, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=number)),
+            *("-".join(chance.choices(WORDS, k=2)), f"/{chance.choice(WORDS)}/", chance.choice(WORDS)),
+            *(json.dumps({chance.choice(WORDS): chance.choices(WORDS, k=2)}, ensure_ascii=False),),
+            *(chance.choice(REQUEST_IDS), number),
+        ]
+        for number in range(400)
+    ]
+    names = ["event_id", "requested_at", "user", "path", "errors", "data", "request_id", "kafka_offset"]
+    database.client.insert("api_requests", rows, column_names=names)
+    # Without parts of ids, which are searched without an index.
+    texts = {str(value) for row in rows for value in row[2:-1]}
+    parts = set()
+    for text in sorted(texts):
+        for _ in range(4):
+            first = chance.randrange(max(len(text) - 3, 1))
+            parts.add(text[first : first + chance.randint(4, 9)])
+    parts = {
+        *chance.sample(sorted(parts - {""}), 40),
+        *WORDS,
+        *REQUEST_IDS,
+        "nowhere",
+        "0000beef",
+        "dead beef ",
+        "%",
+        "a_b",
+        "\\b",
+    }
+    for part in sorted(parts - {""}):
+        query = parse(MultiDict({"q": part}), API_REQUESTS, UTC)
+        counts = []
+        for indexed in (True, False):
+            condition, parameters = query.where(indexed=indexed)
+            found = database.client.query(f"SELECT count() FROM api_requests WHERE {condition}", parameters=parameters)
+            counts.append(found.result_rows[0][0])
+        assert counts[0] == counts[1], part
+        expected = sum(part.lower() in "\0".join(map(str, row[2:-1])).lower() for row in rows if part.isascii())
+        assert counts[0] >= expected, part
