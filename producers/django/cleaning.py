@@ -21,9 +21,8 @@ def clean(value: Any, extra: Collection[str] = (), substitute: str = SUBSTITUTE)
     if type(value) is msgspec.Raw:
         if not _might(bytes(value), extra):
             return value
-        parsed = _decode(value)
-        masked = mask(parsed, extra=extra, substitute=substitute)[0]
-        return value if masked == parsed else masked
+        # Never the text itself: a name that stands twice has only its last value then.
+        return mask(_decode(value), extra=extra, substitute=substitute)[0]
     if value in _EMPTY or not _value_might(value, extra):
         return value
     return mask(value, extra=extra, substitute=substitute)[0]

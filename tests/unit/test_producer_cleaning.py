@@ -53,6 +53,20 @@ def test_it_masks_json_as_it_masks_the_value(value, extra):
         assert repr(cleaned) == repr(masked)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"contrase\u00f1a":"hunter2"}',
+        rb'{"\u0070assword":"hunter2"}',
+        rb'{"pi\u006e":"hunter2"}',
+        b'{"password":"hunter2","password":null}',
+        b'{"x":{"pin":"hunter2","pin":""}}',
+    ],
+)
+def test_secrets_are_not_hidden_by_how_json_is_written(body):
+    assert b"hunter2" not in msgspec.json.encode(clean(msgspec.Raw(body)))
+
+
 def test_a_name_that_is_part_of_a_path_is_no_reason_to_look_closer():
     value = {"next": "https://krill.example/api/v2/isp/cpes/?page=2"}
     assert clean(value, ("api",)) is value
