@@ -72,7 +72,7 @@ def narrowed(column: Column, pieces: Sequence[str], bind: Bind) -> str:
     Args:
         pieces: the texts before, between and behind the wildcards of a pattern.
     """
-    if column.kind != "text" or column.name not in INDEXED or API_REQUESTS.by_name[column.name] is not column:
+    if column.kind != "text" or column.name not in (*_LONG, *_SHORT) or API_REQUESTS.by_name[column.name] is not column:
         return ""
     words: dict[str, None] = {}
     for place, piece in enumerate(pieces):

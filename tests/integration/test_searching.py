@@ -10,6 +10,7 @@ import uuid
 from werkzeug.datastructures import MultiDict
 
 from dashboard.columns import API_REQUESTS
+from dashboard.conditions import exact
 from dashboard.filters import parse
 from dashboard.times import UTC
 from tests.conftest import Database
@@ -54,12 +55,23 @@ def test_every_part_of_a_text_is_found_by_the_indexes_as_it_is_in_the_rows(datab
         "\\b",
     }
     for part in sorted(parts - {""}):
-        query = parse(MultiDict({"q": part}), API_REQUESTS, UTC)
-        counts = []
-        for indexed in (True, False):
-            condition, parameters = query.where(indexed=indexed)
-            found = database.client.query(f"SELECT count() FROM api_requests WHERE {condition}", parameters=parameters)
-            counts.append(found.result_rows[0][0])
+        counts = counted(database, {"q": part})
         assert counts[0] == counts[1], part
         expected = sum(part.lower() in "\0".join(map(str, row[2:-1])).lower() for row in rows if part.isascii())
         assert counts[0] >= expected, part
+
+    filters = {(name, row[place]) for place, name in enumerate(names[2:7], 2) for row in rows[:60] if row[place]}
+    for name, value in sorted(filters):
+        for pattern in (exact(value), f"{exact(value[:-1])}*", f"*{exact(value[1:])}"):
+            counts = counted(database, {name: pattern})
+            assert counts[0] == counts[1] > 0, (name, pattern)
+
+
+def counted(database: Database, args: dict[str, str]) -> list[int]:
+    """How many rows are found with the indexes, and without."""
+    query, counts = parse(MultiDict(args), API_REQUESTS, UTC), []
+    for indexed in (True, False):
+        condition, parameters = query.where(indexed=indexed)
+        found = database.client.query(f"SELECT count() FROM api_requests WHERE {condition}", parameters=parameters)
+        counts.append(found.result_rows[0][0])
+    return counts
