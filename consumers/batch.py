@@ -138,9 +138,6 @@ def _event_row(stream: _Stream, message: Message) -> tuple[Any, ...]:
 
 def _other_type(stream: _Stream, message: Message) -> str | None:
     """The message's type if it is not the stream's; a message without a type is taken for one of the stream."""
-    headers = message.headers()
-    if not headers or (isinstance(headers, list) and stream.header in headers):
-        return None
     found = next((value.decode(errors="replace") for name, value in headers_of(message) if name == "ce_type"), None)
     return None if found == stream.ce_type else found
 

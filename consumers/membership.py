@@ -50,7 +50,7 @@ POLL_MESSAGES = 5_000
 BATCH_BYTES = 32 * 1024 * 1024
 #: Bytes of messages in memory from which on no more are fetched. Each takes some 2,000 more as objects of Python.
 HELD_BYTES = 48 * 1024 * 1024
-#: Once half of as many batches as are stored at a time waits behind those, nothing is polled for so long.
+#: Once half a batch waits in as many partitions as are stored at a time, nothing is polled for so long.
 CROWDED_SECONDS = 1.0
 #: A stored range is committed without a plan once its partition has been idle for so long.
 IDLE_SECONDS = 0.5

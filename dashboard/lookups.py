@@ -26,6 +26,3 @@ def known(query: Query) -> bool:
     return any(
         first in sought and names <= {first, *others} for first, others in _PROJECTIONS[query.report.name].items()
     )
-
-
-__all__ = ["known"]

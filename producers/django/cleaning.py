@@ -21,8 +21,10 @@ def clean(value: Any, extra: Collection[str] = (), substitute: str = SUBSTITUTE)
     if type(value) is msgspec.Raw:
         if not _might(bytes(value), extra):
             return value
-        # Never the text itself: a name that stands twice has only its last value then.
-        return mask(_decode(value), extra=extra, substitute=substitute)[0]
+        parsed = _decode(value)
+        masked = mask(parsed, extra=extra, substitute=substitute)[0]
+        # Of a name that stands twice, only the last value was parsed; the text has both.
+        return value if masked == parsed and _encode(parsed) == bytes(value) else masked
     if value in _EMPTY or not _value_might(value, extra):
         return value
     return mask(value, extra=extra, substitute=substitute)[0]

@@ -67,6 +67,11 @@ def test_secrets_are_not_hidden_by_how_json_is_written(body):
     assert b"hunter2" not in msgspec.json.encode(clean(msgspec.Raw(body)))
 
 
+def test_json_without_secrets_stays_as_it_is_though_it_looks_like_some():
+    body = msgspec.Raw(b'{"monkey":"x","author":"y"}')
+    assert clean(body) is body
+
+
 def test_a_name_that_is_part_of_a_path_is_no_reason_to_look_closer():
     value = {"next": "https://krill.example/api/v2/isp/cpes/?page=2"}
     assert clean(value, ("api",)) is value

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -56,7 +57,7 @@ class Pace:
             raise Stopped
 
 
-class Visitor:
+class Visitor(ABC):
     """One who works with Krill. Subclasses say how: `work` does one thing after another and yields pauses."""
 
     user: ClassVar[str]
@@ -77,9 +78,9 @@ class Visitor:
         self.http.trust_env = False
         self.http.headers["User-Agent"] = self.agent
 
+    @abstractmethod
     def work(self) -> Iterator[float]:
         """Work, and yield how many seconds to pause, at the written rate."""
-        raise NotImplementedError
 
     def run(self) -> None:
         """Work until stopped; when the demo is away, or answers what makes no sense, start over later."""
