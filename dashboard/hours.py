@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import API_REQUESTS
-from dashboard.conditions import TIME, Bind
+from dashboard.conditions import TIME, Bind, Condition
 from dashboard.filters import Query, binder
 
 #: Columns by one of which a projection counts.
@@ -24,7 +24,7 @@ _LATEST = dt.datetime(2106, 1, 1, tzinfo=dt.UTC)
 
 def covered(query: Query, *more: str) -> bool:
     """Whether a projection counts the rows that match `query` by the columns `more`."""
-    names = {condition.column.name for condition in query.conditions} | set(more)
+    names = {condition.column.name for condition in query.conditions if not _failed(condition)} | set(more)
     texts = query.q or query.without_q
     return query.report is API_REQUESTS and not texts and len(names) <= 1 and names <= COLUMNS
 
@@ -40,11 +40,13 @@ def counted(query: Query, bind: Bind, *names: str) -> str:
 
     The fewer names, the sooner it is there, also from the same projection.
     """
-    tests = [condition.sql(bind) for condition in query.conditions]
+    tests = [condition.sql(bind) for condition in query.conditions if not _failed(condition)]
+    failed = any(map(_failed, query.conditions))
+    rows = "countIf(status_code >= 400)" if failed else "count()"  # as in the projections
     selected = ["toStartOfHour(requested_at) AS hour" if name == "hour" else name for name in names]
     groups = f" GROUP BY {', '.join(names)}" if names else ""
     parts = [
-        f"SELECT {', '.join([*selected, 'count() AS rows'])} FROM {query.report.table} "
+        f"SELECT {', '.join([*selected, f'{rows} AS rows'])} FROM {query.report.table} "
         f"WHERE {' AND '.join([*bounds, *tests]) or '1'}{groups}"
         for bounds in ranges(query.since, query.until, bind)
     ]
@@ -56,7 +58,7 @@ def by_hour(clickhouse: ClickHouse, query: Query) -> list[tuple[dt.datetime, int
     parameters: dict[str, str | bytes] = {}
     found = clickhouse.query(
         f"SELECT toUnixTimestamp(hour) AS start, sum(rows) FROM {counted(query, binder(parameters), 'hour')} "
-        "GROUP BY start ORDER BY start DESC",
+        "GROUP BY start HAVING sum(rows) > 0 ORDER BY start DESC",
         parameters,
     )
     return [(dt.datetime.fromtimestamp(start, dt.UTC), rows) for start, rows in found]
@@ -66,6 +68,13 @@ def count(clickhouse: ClickHouse, query: Query) -> int:
     """How many rows match. For a query that is `covered`."""
     parameters: dict[str, str | bytes] = {}
     return int(clickhouse.query(f"SELECT sum(rows) FROM {counted(query, binder(parameters))}", parameters)[0][0])
+
+
+def total(clickhouse: ClickHouse, since: dt.datetime, until: dt.datetime) -> int:
+    """About how many requests there were between the two: those of their hours."""
+    parameters: dict[str, str | bytes] = {}
+    where = " AND ".join(_between("toStartOfHour(requested_at)", since, until, binder(parameters)))
+    return int(clickhouse.query(f"SELECT count() FROM {API_REQUESTS.table} WHERE {where}", parameters)[0][0])
 
 
 def ranges(since: dt.datetime | None, until: dt.datetime | None, bind: Bind) -> list[list[str]]:
@@ -80,6 +89,11 @@ def ranges(since: dt.datetime | None, until: dt.datetime | None, bind: Bind) -> 
     return tests + [_between("requested_at", *edge, bind) for edge in edges if edge[0] and edge[0] != edge[1]]
 
 
+def _failed(condition: Condition) -> bool:
+    """Whether it is that of requests that failed, of which all projections have the number."""
+    return (condition.column.name, condition.values, condition.negated) == ("status_code", (">=400",), False)
+
+
 def _between(name: str, since: dt.datetime | None, until: dt.datetime | None, bind: Bind) -> list[str]:
     return [
         f"{name} {sign} {bind(moment, TIME)}" for sign, moment in ((">=", since), ("<", until)) if moment is not None
@@ -90,4 +104,4 @@ def _next_hour(moment: dt.datetime) -> dt.datetime:
     return moment + -(moment - _EPOCH) % HOUR
 
 
-__all__ = ["COLUMNS", "HOUR", "by_hour", "count", "counted", "covered", "ranges", "whole"]
+__all__ = ["COLUMNS", "HOUR", "by_hour", "count", "counted", "covered", "ranges", "total", "whole"]

@@ -24,6 +24,7 @@ from dashboard import (
     rows,
     slowest,
     tail,
+    times,
     trends,
 )
 from dashboard.blocks import Block
@@ -68,6 +69,8 @@ DEAD_LETTER_BYTES = 64 * 1024
 LIST_BYTES = 2000
 SUGGESTION_SECONDS = 2
 NEIGHBOUR_SECONDS = 2
+#: An event is first looked for so near to the time that its id tells.
+EVENT_REACH = dt.timedelta(hours=1)
 
 _TIES = ("event_id", "kafka_partition", "kafka_offset")
 # Texts are sorted by their beginning: enough for people, and it bounds the position that `stream` remembers.
@@ -163,12 +166,21 @@ class Store:
 
     def row(self, report: Report, event_id: str, *, read_json: Callable[[str], Any] = rows.parse_json) -> Item | None:
         """The event with this id (any UUID notation of 36 characters), None if there is none."""
-        found = self._clickhouse.query(
-            f"SELECT {_names(report.columns)} FROM {report.table} WHERE event_id = {{id:UUID}} "
-            f"ORDER BY kafka_offset LIMIT 1",
-            {"id": event_id},
-        )
-        return rows.items(report.columns, found, read_json)[0] if found else None
+        parameters: dict[str, str | bytes] = {"id": event_id}
+        everywhere = ["event_id = {id:UUID}"]
+        searched = [everywhere]
+        if made := times.of_uuid(event_id):
+            near = (made - EVENT_REACH, made + EVENT_REACH)
+            searched.insert(0, everywhere + time_range(report.time_column, *near, binder(parameters)))
+        for tests in searched:
+            found = self._clickhouse.query(
+                f"SELECT {_names(report.columns)} FROM {report.table} WHERE {' AND '.join(tests)} "
+                "ORDER BY kafka_offset LIMIT 1",
+                parameters,
+            )
+            if found:
+                return rows.items(report.columns, found, read_json)[0]
+        return None
 
     def neighbours(self, query: Query, item: Item) -> tuple[str | None, str | None]:
         """The event ids of the rows before and behind a row in the query's order; None where there is none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import re
+import uuid
 from zoneinfo import ZoneInfo
 
 UTC = dt.UTC
@@ -13,6 +14,7 @@ UTC = dt.UTC
 EARLIEST = dt.datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = dt.datetime(2299, 12, 31, tzinfo=UTC)
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[Tt ](?P<clock>[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?)"
@@ -43,6 +45,19 @@ def instant(text: str, zone: ZoneInfo, *, latest: bool = False, now: dt.datetime
     if match["unit"]:
         moment = before(moment, int(match["count"]), match["unit"])
     return _bounded((start_of(moment, match["start"]) if match["start"] else moment).astimezone(UTC))
+
+
+def of_uuid(text: str) -> dt.datetime | None:
+    """The time that a UUID of version 7 begins with (RFC 9562, section 5.7); None for another, and for no such time.
+
+    Raises:
+        ValueError: not a UUID.
+    """
+    value = uuid.UUID(text)
+    try:
+        return _bounded(_EPOCH + dt.timedelta(milliseconds=value.int >> 80)) if value.version == 7 else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def parse(text: str, zone: ZoneInfo, *, latest: bool = False) -> dt.datetime:

@@ -37,7 +37,9 @@ INTERVALS = {
     "day": (dt.timedelta(hours=23), "toStartOfDay"),
 }
 #: Columns by one of which a projection has states per hour.
-BY_HOUR = frozenset(("route", "method", "status_code", "host"))
+BY_HOUR = frozenset(("route", "method", "status_code", "host", "user"))
+#: Of so many users the states of an hour cost more than the requests themselves, until these are as many as that.
+MANY_ROWS = 3_000_000
 BY = {column.name: column for column in TREND_COLUMNS} | {
     "status": next(column for column in TREND_COLUMNS if column.name == "status_code")
 }
@@ -109,18 +111,27 @@ class TrendQuery:
                 args[name] = [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
         return args
 
-    def sql(self, bind: Bind) -> str:
-        """The query; its columns: start (Unix seconds), those of `by`, count, errors and the quantiles."""
+    def sql(self, bind: Bind, *, many: bool = True) -> str:
+        """The query; its columns: start (Unix seconds), those of `by`, count, errors and the quantiles.
+
+        Args:
+            many: whether there are at least `MANY_ROWS` requests in the period.
+        """
         minute = self.shift.forward("minute", bind) if self.shift else "minute"
         start = f"toUnixTimestamp({INTERVALS[self.interval][1]}({minute}, {bind(self.zone.key, 'String')}))"
         groups = "".join(f", {column.name}" for column in self.by)
-        source, quantiles = self._source(bind)
+        source, quantiles = self._source(bind, many)
         return (
             f"SELECT {start} AS start{groups}, sum(count), sum(errors), {quantiles}{LEVELS}(response_ms) "
             f"FROM {source} GROUP BY start{groups} ORDER BY start{groups} LIMIT {bind(self.limit + 1, 'UInt32')}"
         )
 
-    def _source(self, bind: Bind) -> tuple[str, str]:
+    @property
+    def columns(self) -> set[str]:
+        """Names of the columns that it groups and filters by."""
+        return {column.name for column in self.by} | {condition.column.name for condition in self.conditions}
+
+    def _source(self, bind: Bind, many: bool) -> tuple[str, str]:
         """The rows to add up, and what makes quantiles of their `response_ms`.
 
         The rollup per minute; for longer intervals requests by the hour where a projection has them, which there are
@@ -133,8 +144,7 @@ class TrendQuery:
             tests += filters.time_range("minute", self.since, self.until, bind)
             return f"api_requests_per_minute WHERE {' AND '.join(tests)}", MERGE
         names = "".join(f", {column.name}" for column in self.by)
-        known = {column.name for column in self.by} | {condition.column.name for condition in self.conditions}
-        if len(known) > 1 or not known <= BY_HOUR:
+        if len(self.columns) > 1 or not self.columns <= BY_HOUR or (self.columns == {"user"} and not many):
             where = " AND ".join([*filters.time_range("requested_at", self.since, self.until, bind), *tests])
             return (
                 f"(SELECT toStartOfHour(requested_at) AS minute{names}, 1 AS count, status_code >= 400 AS errors, "
@@ -199,7 +209,9 @@ def read(clickhouse: ClickHouse, query: TrendQuery) -> list[Item]:
 
 def _ask(clickhouse: ClickHouse, query: TrendQuery) -> list[Item]:
     parameters: dict[str, str | bytes] = {}
-    sql = query.sql(binder(parameters))
+    doubtful = query.columns == {"user"} and query.interval != "minute"
+    many = not doubtful or hours.total(clickhouse, query.since, query.until) >= MANY_ROWS
+    sql = query.sql(binder(parameters), many=many)
     found = clickhouse.query(sql, parameters)
     if len(found) > query.limit:
         raise TrendsTooMany

@@ -1,3 +1,4 @@
+-- Granules are small, since a page wants a hundred rows that lie far apart: of each its granule is read.
 CREATE TABLE IF NOT EXISTS api_requests (
     event_id UUID COMMENT 'Identity of the event, made by the producer (UUID version 7)',
     requested_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'When the request arrived at Krill',
@@ -30,14 +31,14 @@ CREATE TABLE IF NOT EXISTS api_requests (
     kafka_topic_id UUID COMMENT 'Kafka''s identity of that topic: one that was deleted and made again has another',
     kafka_partition Int32 COMMENT 'Partition of that message',
     kafka_offset Int64 CODEC(Delta, ZSTD(1)) COMMENT 'Offset of that message',
-    INDEX event_id_index event_id TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX request_id_index request_id TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX event_id_index event_id TYPE bloom_filter(0.001) GRANULARITY 4,
+    INDEX request_id_index request_id TYPE bloom_filter(0.001) GRANULARITY 4,
     INDEX kafka_offset_index kafka_offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(requested_at)
 ORDER BY (requested_at, event_id)
-SETTINGS non_replicated_deduplication_window = 10000
+SETTINGS index_granularity = 2048, non_replicated_deduplication_window = 10000
 COMMENT 'One row per request to Krill''s API';
 
 CREATE TABLE IF NOT EXISTS admin_changes (
@@ -62,15 +63,15 @@ CREATE TABLE IF NOT EXISTS admin_changes (
     kafka_topic_id UUID COMMENT 'Kafka''s identity of that topic: one that was deleted and made again has another',
     kafka_partition Int32 COMMENT 'Partition of that message',
     kafka_offset Int64 CODEC(Delta, ZSTD(1)) COMMENT 'Offset of that message',
-    INDEX event_id_index event_id TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX object_id_index object_id TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX request_id_index request_id TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX event_id_index event_id TYPE bloom_filter(0.001) GRANULARITY 4,
+    INDEX object_id_index object_id TYPE bloom_filter(0.001) GRANULARITY 4,
+    INDEX request_id_index request_id TYPE bloom_filter(0.001) GRANULARITY 4,
     INDEX kafka_offset_index kafka_offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(changed_at)
 ORDER BY (changed_at, event_id)
-SETTINGS non_replicated_deduplication_window = 10000
+SETTINGS index_granularity = 2048, non_replicated_deduplication_window = 10000
 COMMENT 'One row per addition, change or deletion of an object in Krill v1';
 
 -- A dead letter may be sent twice when a worker dies between sending it and committing; the sorting key makes them one.

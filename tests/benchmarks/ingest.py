@@ -208,12 +208,10 @@ def run(name: str, stack: Stack, count: int, workers: int) -> Run:
     try:
         with (stack.folder / f"{name}.log").open("ab") as log:
             for _ in range(workers if name != "engine" else 1):
-                environ = worker_environ(stack.settings, database, group, stack.folder)
-                started.append(
-                    subprocess.Popen(
-                        command(name, stack.settings, database, group), env=environ, stdout=log, stderr=log, cwd=ROOT
-                    )
-                )
+                environ = worker_environ(stack.settings, database, group, stack.folder) | {"PYTHONPATH": str(ROOT)}
+                called = command(name, stack.settings, database, group)
+                # Faust and Quix Streams keep state where they are started.
+                started.append(subprocess.Popen(called, env=environ, stdout=log, stderr=log, cwd=stack.folder))
         product = Processes([psutil.Process(process.pid) for process in started])
         first = _until(client, f"{database}.{table}", 1, product, started, stack.folder / f"{name}.log")
         if first < count:

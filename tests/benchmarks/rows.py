@@ -12,6 +12,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +36,8 @@ SAMPLE = 100_000
 CHANGES = 0.05
 #: Rows of an insert: large, so that little is left to merge.
 INSERTED = 1_000_000
+#: Months that are filled at the same time.
+THREADS = 2
 _SEED = 7
 _SAMPLES = "sample"
 
@@ -74,8 +77,9 @@ def fill(settings: Settings, requests: int) -> None:
     apply(client, database)
     # So large an insert may never meet another to be merged with, and merging is when projections are made.
     client.command("ALTER TABLE api_requests MODIFY SETTING materialize_projections_on_insert = 1")
-    for table, count in wanted.items():
-        _multiply(client, table, count)
+    with ThreadPoolExecutor(THREADS) as threads:
+        for table, count in wanted.items():
+            list(threads.map(lambda month, table=table: _fill_month(client, table, *month), _months(count)))
     client.command("ALTER TABLE api_requests MODIFY SETTING materialize_projections_on_insert = 0")
     client.command("DROP DATABASE {name:Identifier} SYNC", parameters={"name": _SAMPLES})
     settle(client)
@@ -136,44 +140,42 @@ def _sample(settings: Settings, client: Client, count: int) -> None:
         database.insert(table, converted.columns, batch.token)
 
 
-def _multiply(client: Client, table: str, count: int) -> None:
-    """Copies of the sample, a month and a permutation of digits each."""
+def _fill_month(client: Client, table: str, since: dt.datetime, until: dt.datetime, first: int, last: int) -> None:
+    """Copies of the sample in a month, a permutation of digits each: the rows from `first` to `last` of the year."""
     sampled = client.query(f"SELECT count() FROM {_SAMPLES}.{table}").result_rows[0][0]
     columns = [row[0] for row in client.query(f"DESCRIBE TABLE {_SAMPLES}.{table}").result_rows]
-    chance = random.Random(_SEED)
-    months = list(_months())
-    total = (END - START).total_seconds()
-    shares = [round(count * (until - START).total_seconds() / total) for _, until in months]
-    done = 0
-    for (since, until), share in zip(months, shares, strict=True):
-        while done < share:
-            copies, last = [], min(share, done + INSERTED)
-            while done < last:
-                rows = min(sampled, last - done)
-                digits = list("123456789")  # no number may begin with a zero
-                chance.shuffle(digits)
-                selected = ", ".join(_varied(name, since, until, done, "".join(digits)) for name in columns)
-                copies.append(f"SELECT {selected} FROM (SELECT * FROM {_SAMPLES}.{table} ORDER BY rand() LIMIT {rows})")
-                done += rows
-            client.command(
-                f"INSERT INTO {table} ({', '.join(columns)}) {' UNION ALL '.join(copies)}",
-                settings={
-                    "async_insert": 0,
-                    "max_insert_threads": 1,
-                    "max_threads": 1,
-                    "min_insert_block_size_rows": INSERTED,
-                    "min_insert_block_size_bytes": 0,
-                    "max_execution_time": 0,
-                },
-            )
+    chance = random.Random(_SEED + first)
+    while first < last:
+        copies, end = [], min(last, first + INSERTED)
+        while first < end:
+            rows = min(sampled, end - first)
+            digits = list("123456789")  # no number may begin with a zero
+            chance.shuffle(digits)
+            selected = ", ".join(_varied(name, since, until, first, "".join(digits)) for name in columns)
+            some = "" if rows == sampled else f" ORDER BY rand() LIMIT {rows}"
+            copies.append(f"SELECT {selected} FROM (SELECT * FROM {_SAMPLES}.{table}{some})")
+            first += rows
+        client.command(
+            f"INSERT INTO {table} ({', '.join(columns)}) {' UNION ALL '.join(copies)}",
+            settings={
+                "async_insert": 0,
+                "max_insert_threads": 1,
+                "max_threads": 1,
+                "min_insert_block_size_rows": INSERTED,
+                "min_insert_block_size_bytes": 0,
+                "max_execution_time": 0,
+            },
+        )
 
 
-def _months() -> Iterator[tuple[dt.datetime, dt.datetime]]:
-    since = START
+def _months(count: int) -> Iterator[tuple[dt.datetime, dt.datetime, int, int]]:
+    """Beginning and end of each month of the year, and the first and last of so many rows that are in it."""
+    since, first = START, 0
     while since < END:
         until = (since + dt.timedelta(days=32)).replace(day=1)
-        yield since, until
-        since = until
+        last = round(count * ((until - START) / (END - START)))
+        yield since, until, first, last
+        since, first = until, last
 
 
 def _varied(name: str, since: dt.datetime, until: dt.datetime, first: int, digits: str) -> str:

@@ -101,6 +101,8 @@ def trend(**args: str) -> Callable[[Store], Any]:
         (lambda store: store.count(query(user="crm-1", **MONTH), 5), {"per_hour_by_user"}),
         (lambda store: store.count(query(status_code=">=500"), 5), {"per_hour_by_status"}),
         (lambda store: store.count(query(route="/api/*"), 5), {"per_hour_by_route"}),
+        (lambda store: store.count(query(user="crm-1", status_code=">=400"), 5), {"per_hour_by_user"}),
+        (lambda store: store.count(query(action="list", status_code=">=400"), 5), {"per_hour_by_action"}),
         (lambda store: store.histogram(query(**MONTH)), {"per_hour_by_status"}),
         (
             lambda store: store.facets(query(**MONTH)),
@@ -108,7 +110,6 @@ def trend(**args: str) -> Callable[[Store], Any]:
         ),
         (trend(interval="hour"), {"per_hour"}),
         (trend(interval="day", by="host"), {"per_hour_by_host"}),
-        (trend(interval="day", by="user"), set()),
         (trend(interval="day", by="route", method="GET"), set()),
         (trend(interval="day", status_code=">=400"), {"per_hour_by_status"}),
     ],
@@ -119,6 +120,16 @@ def test_long_ranges_are_read_from_projections(
     found = {name for plan in plans(settings, ask) for name in re.findall(r"\((per_hour\w*)\)", plan)}
     assert found >= projections, plans(settings, ask)
     assert bool(found) == bool(projections)
+
+
+@pytest.mark.parametrize(("most", "projection"), [(ROWS * 2, ""), (1000, "per_hour_by_user")])
+def test_trends_by_user_read_states_where_requests_are_many(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, most: int, projection: str
+) -> None:
+    monkeypatch.setattr(trends, "MANY_ROWS", most)
+    counted, read = plans(settings, trend(interval="day", by="user"))
+    assert "(per_hour)" in counted
+    assert re.findall(r"\((per_hour\w*)\)", read) == ([projection] if projection else [])
 
 
 def test_minutes_come_from_the_rollup(settings: Settings) -> None:

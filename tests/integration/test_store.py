@@ -270,6 +270,23 @@ def test_a_row_by_its_id(store: Store) -> None:
     assert change["object_id"] == "6"
 
 
+def test_a_row_is_found_by_its_id_whatever_time_the_id_tells(clickhouse: str, database: Database) -> None:
+    """An event that was made at another time than its request, and ids that tell no time a row can have."""
+    made = uuid.UUID("019ac5d2-1234-7000-8000-000000000001")  # in November 2025
+    ids = [made, uuid.UUID("ffffffff-ffff-7fff-8fff-ffffffffffff"), uuid.UUID("00000000-0000-7000-8000-000000000000")]
+    database.client.insert(
+        "api_requests",
+        [[each, dt.datetime(2026, 1, 1, tzinfo=dt.UTC), number] for number, each in enumerate(ids)],
+        column_names=["event_id", "requested_at", "kafka_offset"],
+    )
+    store = Store(Settings(clickhouse_url=clickhouse, clickhouse_database=database.name))
+    for number, each in enumerate(ids):
+        item = store.row(API_REQUESTS, str(each))
+        assert item
+        assert item["kafka_offset"] == number
+    assert store.row(API_REQUESTS, str(uuid.UUID(int=made.int + 1))) is None
+
+
 def test_suggestions(store: Store) -> None:
     assert set(store.values(API_REQUESTS, "user", "CRM", 10)) == {"crm-a", "crm-b", "CRM_A"}
     assert store.values(API_REQUESTS, "user", "c%", 10) == []

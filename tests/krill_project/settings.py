@@ -17,6 +17,7 @@ TIME_ZONE = "Europe/Madrid"
 ROOT_URLCONF = "tests.krill_project.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
+MEDIA_ROOT = FOLDER / "media"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 INSTALLED_APPS = [

@@ -263,7 +263,7 @@ def test_search_looks_at_numbers_addresses_and_ids_only_when_they_can_match() ->
     assert parameters == {"p0": "one", "p1": "two", "p2": "three"}
     assert re.fullmatch(r"\([^)]*p0.*\) AND \(.*p1.*\) AND NOT \(.*p2.*\)", both)
     digits, parameters = query("q=404").where()
-    assert "toString(status_code) = {p0:String}" in digits
+    assert "status_code = toFloat64({p0:String})" in digits
     assert "remote_addr" in digits
     assert parameters == {"p0": "404"}
 
