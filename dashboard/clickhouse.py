@@ -153,7 +153,9 @@ class ClickHouse:
         self._client: Client | None = None
         self._lock = threading.Lock()
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: float) -> Sequence[Sequence[Any]]:
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: str | float
+    ) -> Sequence[Sequence[Any]]:
         """Rows of `sql`, whose `{name:Type}` placeholders are filled by the server with `parameters`.
 
         Args:
@@ -176,7 +178,7 @@ class ClickHouse:
             ),
         )
 
-    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: float) -> pa.Table:
+    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: str | float) -> pa.Table:
         """The same as columns of Arrow; texts are bytes, those of few different values perhaps a dictionary."""
 
         def ask(client: Client, settings: dict[str, Any]) -> pa.Table:
@@ -186,6 +188,12 @@ class ClickHouse:
             return pa.ipc.open_stream(data).read_all()
 
         return self._answer({**_ARROW, **limits}, ask)
+
+    def clause(self, settings: Mapping[str, str]) -> str:
+        """The SETTINGS clause of a subquery that can do without; empty before the first query tells what is allowed."""
+        client = self._client
+        pairs = [f"{name} = '{value}'" for name, value in settings.items() if client and _changeable(client, name)]
+        return f"SETTINGS {', '.join(pairs)}" if pairs else ""
 
     def _answer(self, wanted: Mapping[str, str | float], ask: Callable[[Client, dict[str, Any]], T]) -> T:
         """What `ask` gets from ClickHouse in the user's turn, within the limits and what is `wanted` beside them."""

@@ -13,9 +13,9 @@ from dashboard.filters import Query
 
 #: As many are counted where counting all takes too long.
 MOST = 100_000
-#: A shorter text may be part of so many words that an index reads more than the rows have: of one that so many of the
-#: newest rows have, only so many are counted.
-SHORT, COMMON, SAMPLE = 6, 400, 2000
+#: A shorter text may be part of so many words that an index reads more than the rows have, or of none that it has: of
+#: one that so many of the newest rows have, only so many are counted.
+SHORT, COMMON, SAMPLE = 6, 100, 20_000
 MOST_COMMON = 10_000
 
 

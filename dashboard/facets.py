@@ -98,24 +98,22 @@ def _all_rows(clickhouse: ClickHouse, query: Query, wanted: Sequence[Column]) ->
     """The facets of all rows, from the projections."""
     parameters: dict[str, str | bytes] = {}
     bind = binder(parameters)
-    found = clickhouse.query(
-        " UNION ALL ".join(
-            f"SELECT {place} AS place, toString({column.name}) AS value, sum(rows) AS times "
-            f"FROM {hours.counted(query, bind, column.name)} GROUP BY value ORDER BY times DESC, value "
-            f"LIMIT {MOST_VALUES + 1}"
-            for place, column in enumerate(wanted)
-        ),
-        parameters,
-        max_execution_time=SECONDS,
-    )
+    parts = []
+    for place, column in enumerate(wanted):
+        clause = clickhouse.clause(hours.prefer([column.name]))
+        source = hours.counted(query, bind, column.name, clause=clause)
+        parts.append(
+            f"SELECT {place} AS place, toString({column.name}) AS value, sum(rows) AS times FROM {source} "
+            f"GROUP BY value ORDER BY times DESC, value LIMIT {MOST_VALUES + 1}"
+        )
+    found = clickhouse.query(" UNION ALL ".join(parts), parameters, max_execution_time=SECONDS)
     by_place: dict[int, list[tuple[Any, int]]] = {place: [] for place in range(len(wanted))}
     for place, value, times in found:
         by_place[place].append((value, times))
-    return Facets(
-        [_facet(column, by_place[place]) for place, column in enumerate(wanted)],
-        hours.count(clickhouse, query),
-        bounded=False,
-    )
+    # A facet that has all of its values counts all rows.
+    whole = next((values for values in by_place.values() if len(values) <= MOST_VALUES), None)
+    total = hours.count(clickhouse, query) if whole is None else sum(times for _, times in whole)
+    return Facets([_facet(column, by_place[place]) for place, column in enumerate(wanted)], total, bounded=False)
 
 
 def _facet(column: Column, found: Sequence[tuple[Any, int]]) -> Facet:

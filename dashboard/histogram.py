@@ -127,9 +127,11 @@ def read(clickhouse: ClickHouse, query: Query, now: dt.datetime | None = None) -
         Condition(report.by_name[kind.column], (kind.value,), False, query.zone).sql(bind)
         for kind in KINDS[report.name]
     ]
+    settings: dict[str, str] = {}
     if hours.covered(query, "status_code") and all(limit.minute == limit.second == 0 for limit in limits):
         hour, rows = "toInt64(toUnixTimestamp(hour)) * 1000", "rows"
         source = hours.counted(query, bind, "hour", "status_code")
+        settings = hours.prefer(hours.columns(query) | {"status_code"})
     else:
         hour, rows = f"toUnixTimestamp64Milli({report.time_column})", "1"
         source = f"{report.table} {f'WHERE {condition}' if condition else ''}"
@@ -138,6 +140,7 @@ def read(clickhouse: ClickHouse, query: Query, now: dt.datetime | None = None) -
         f"SELECT roundDown({hour}, {starts}) AS start, sum({rows}){counts} FROM {source} GROUP BY start",
         parameters,
         max_execution_time=SECONDS,
+        **settings,
     )
     by_start = {start: (*parts, total - sum(parts)) for start, total, *parts in found}
     empty = (0,) * (len(kinds) + 1)

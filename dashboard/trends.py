@@ -212,7 +212,7 @@ def _ask(clickhouse: ClickHouse, query: TrendQuery) -> list[Item]:
     doubtful = query.columns == {"user"} and query.interval != "minute"
     many = not doubtful or hours.total(clickhouse, query.since, query.until) >= MANY_ROWS
     sql = query.sql(binder(parameters), many=many)
-    found = clickhouse.query(sql, parameters)
+    found = clickhouse.query(sql, parameters, **hours.prefer(query.columns))
     if len(found) > query.limit:
         raise TrendsTooMany
     return items(query, found)

@@ -34,7 +34,7 @@ class Explained(ClickHouse):
         super().__init__(settings)
         self.plans: list[str] = []
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: float) -> Any:
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: Any) -> Any:
         plan = super().query(f"EXPLAIN indexes = 1, projections = 1 {sql}", parameters, **limits)
         self.plans.append("\n".join(row[0].decode() for row in plan))
         return super().query(sql, parameters, **limits)
@@ -208,9 +208,9 @@ def test_a_row_and_its_object(settings: Settings) -> None:
     left, before = granules(plan, "event_id_index")
     assert left < before / 4
     asked = history.parse(MultiDict(), "cpe", "777", UTC)
-    overview, *others = plans(settings, lambda store: store.history(asked))
-    assert overview.count("(by_object)") == 2
-    assert "(by_object)" in others[-1]
-    entries = [plan for plan in others if "PrimaryKey" in plan and "requested_at" in plan and "(by_object)" not in plan]
+    found = plans(settings, lambda store: store.history(asked))
+    # When there were any, of both reports, and what the object was called last; then the entries.
+    assert [plan.count("(by_object)") for plan in found if "(by_object)" in plan] in ([1, 2], [2, 1])
+    entries = [plan for plan in found if "PrimaryKey" in plan and "requested_at" in plan and "(by_object)" not in plan]
     left, before = granules(entries[0], "PrimaryKey")
     assert left <= 1 < before
