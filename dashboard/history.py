@@ -9,14 +9,12 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
 from dashboard import conditions, filters, rows, times
-from dashboard.both import both
 from dashboard.clickhouse import SCATTERED, ClickHouse
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, Report
 from dashboard.filters import N_, binder, time_range
@@ -147,17 +145,18 @@ def read(clickhouse: ClickHouse, query: HistoryQuery, *, read_json: Callable[[st
         StoreError: no answer within the limits.
     """
     start = time.perf_counter()
-    overview, (name, deleted_at) = both(lambda: _overview(clickhouse, query), lambda: _last_known(clickhouse, query))
-    changes, requests = both(
-        *(partial(_entries, clickhouse, query, report, instants, read_json) for report, _, instants in overview)
-    )
-    found = sorted(changes + requests, key=_place, reverse=True)
+    total, found = 0, []
+    for report, count, instants in _overview(clickhouse, query):
+        total += count
+        found += _entries(clickhouse, query, report, instants, read_json) if instants else []
+    found.sort(key=_place, reverse=True)
     items = found[: query.per_page]
     _link(clickhouse, items)
     last = items[-1] if len(found) > query.per_page else None
+    name, deleted_at = _last_known(clickhouse, query)
     return History(
         items,
-        sum(count for _, count, _ in overview),
+        total,
         f"{last['at'].isoformat(timespec='milliseconds').replace('+00:00', 'Z')},{last['event_id']}" if last else None,
         name,
         deleted_at,
@@ -241,8 +240,6 @@ def _entries(
     instants: Sequence[dt.datetime],
     read_json: Callable[[str], Any],
 ) -> list[Item]:
-    if not instants:
-        return []
     parameters: dict[str, str | bytes] = {}
     bind = binder(parameters)
     column = report.time_column
@@ -284,13 +281,9 @@ def _tests(query: HistoryQuery, report: Report, bind: conditions.Bind) -> list[s
 
 def _link(clickhouse: ClickHouse, items: list[Item]) -> None:
     """Add `linked` and `actor`."""
-    changes, requests = (
-        [item for item in items if item["report"] == report.name] for report in (ADMIN_CHANGES, API_REQUESTS)
-    )
-    causes, effects = both(
-        lambda: related(clickhouse, ADMIN_CHANGES, changes), lambda: related(clickhouse, API_REQUESTS, requests)
-    )
-    for mine, by_id in ((changes, causes), (requests, effects)):
+    for report in (ADMIN_CHANGES, API_REQUESTS):
+        mine = [item for item in items if item["report"] == report.name]
+        by_id = related(clickhouse, report, mine)
         for item in mine:
             others = by_id.get(item["request_id"], [])
             item["linked"] = [other["event_id"] for other in others]

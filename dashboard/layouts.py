@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,9 @@ CELLS = {
     "changed_fields": "c-fields",
 }
 
+#: What a cell shows beside its own column.
+_BESIDE = {"view": "view_method", "model": "app_label", "object_repr": "object_id"}
+
 ACTIONS = {"addition": _("Addition"), "change": _("Change"), "deletion": _("Deletion")}
 
 
@@ -104,6 +108,11 @@ class Layout:
     icon: str
     headings: tuple[str, ...]
     fields: tuple[Field, ...]
+
+    def read(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Names of all columns that a table of these `columns` is drawn from."""
+        beside = (_BESIDE[name] for name in columns if name in _BESIDE)
+        return tuple(dict.fromkeys((*columns, *beside, "event_id")))
 
 
 _WILDCARD = _("* stands for any text")

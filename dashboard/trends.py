@@ -7,6 +7,7 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -233,26 +234,34 @@ def _joined(query: TrendQuery, current: list[Item], before: list[Item]) -> list[
 
 def items(query: TrendQuery, found: Iterable[Sequence[Any]]) -> list[Item]:
     """Rows of `query` as dicts: start, the columns of `by`, count, errors, error_rate, p50, p95, p99."""
+    # The same again and again.
+    moment, text = cache(lambda start: dt.datetime.fromtimestamp(start, dt.UTC)), cache(rows.text)
+    readers = [(column.name, text if column.kind == "enum" else None) for column in query.by]
     result = []
-    for start, *group, count, errors, quantiles in found:
-        item: Item = {"start": dt.datetime.fromtimestamp(start, dt.UTC)}
-        for column, value in zip(query.by, group, strict=True):
-            item[column.name] = rows.text(value) if column.kind == "enum" else value
-        result.append(item | measures(count, errors, quantiles))
+    for row in found:
+        item: Item = {"start": moment(row[0])}
+        for (name, read), value in zip(readers, row[1:-3], strict=True):
+            item[name] = read(value) if read else value
+        item.update(measures(*row[-3:]))
+        result.append(item)
     return result
 
 
 def measures(count: int, errors: int, quantiles: Sequence[float] = (math.nan,) * len(QUANTILES)) -> Item:
     """The numbers of a group of requests: count, errors, error_rate, p50, p95 and p99 (ms); None for what has none."""
+    p50, p95, p99 = quantiles
     return {
         "count": count,
         "errors": errors,
         "error_rate": errors / count if count else None,
-        **{
-            name: round(value, 3) if math.isfinite(value) else None
-            for name, value in zip(QUANTILES, quantiles, strict=True)
-        },
+        "p50": _rounded(p50),
+        "p95": _rounded(p95),
+        "p99": _rounded(p99),
     }
+
+
+def _rounded(milliseconds: float) -> float | None:
+    return round(milliseconds, 3) if math.isfinite(milliseconds) else None
 
 
 def reliable(item: Item) -> Item:

@@ -81,9 +81,8 @@ def shown(layout: Layout, look: Look) -> Shown:
 
 def with_rows(layout: Layout, query: Query) -> Query:
     """The query that reads what a list with this query's look needs of its rows."""
-    chosen = shown(layout, query.look).columns
-    read = (column.name for column in layout.report.columns if not column.large or column.name in chosen)
-    return replace(query, look=replace(query.look, columns=tuple(read)))
+    columns = layout.read(shown(layout, query.look).columns)
+    return replace(query, look=replace(query.look, columns=columns))
 
 
 def choose(layout: Layout) -> ResponseReturnValue:

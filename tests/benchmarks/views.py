@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
 from dashboard import history, trends
-from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, Report
+from dashboard.columns import API_REQUESTS, Report
 from dashboard.filters import Query, parse
+from dashboard.layouts import ADMIN, API, Layout
+from dashboard.looks import Look
 from dashboard.store import Store
 from tests.benchmarks import rows
 
@@ -60,9 +62,10 @@ def _query(params: Params, report: Report = API_REQUESTS) -> Query:
     return parse(MultiDict([(name, str(value)) for name, value in params.items()]), report, MADRID)
 
 
-def _page(store: Store, params: Params) -> Any:
-    """As the page of a report asks for it: the count may follow."""
-    return store.page(_query(params), large=False, count_seconds=0)
+def _page(store: Store, params: Params, layout: Layout = API) -> Any:
+    """As the page of a report asks for it: the columns that it shows, and the count may follow."""
+    look = Look(layout.read(layout.headings))
+    return store.page(replace(_query(params, layout.report), look=look), large=False, count_seconds=0)
 
 
 def _count(store: Store, params: Params) -> Any:
@@ -185,7 +188,7 @@ def _peer_history(log: Any, params: Params) -> Any:
 
 
 def _home(store: Store, params: Params) -> Any:
-    return store.page(_query({"per_page": 10}), large=False), store.totals(), store.health()
+    return _page(store, {"per_page": 10}), store.totals(), store.health()
 
 
 def _peer_home(log: Any, params: Params) -> Any:
@@ -193,7 +196,7 @@ def _peer_home(log: Any, params: Params) -> Any:
 
 
 def _admin(store: Store, params: Params) -> Any:
-    return store.page(_query(params, ADMIN_CHANGES), large=False)
+    return _page(store, params, ADMIN)
 
 
 def _peer_admin(log: Any, params: Params) -> Any:
