@@ -3,10 +3,10 @@
 python -m tests.benchmarks.query [--rows 10000000] [--rounds 12] [--folder var/bench] [--no-peer] [--only NAME]
 
 Bias. Both run on the same machine, one after the other, with warm caches, and are asked through what their users have:
-the dashboard's `Store` over HTTP, Django's ORM over psycopg. A page reads the columns that it shows, the peer all of its.
-PostgreSQL has drf-tracking's own indexes and as much memory as its manual advises, and is freshly analysed and vacuumed.
-The text search looks into every text column of either; ours also into identifiers that the peer does not have. The peer's
-history of an object and its facets are what can be asked of its columns.
+the dashboard's `Store` over HTTP, Django's ORM over psycopg. A page reads the columns that it shows, the peer all of
+its. PostgreSQL has drf-tracking's own indexes and as much memory as its manual advises, and is freshly analysed and
+vacuumed. The text search looks into every text column of either; ours also into identifiers that the peer does not
+have. The peer's history of an object and its facets are what can be asked of its columns.
 """
 
 from __future__ import annotations
