@@ -16,7 +16,7 @@ from dashboard.columns import API_REQUESTS, Report
 from dashboard.filters import Query, parse
 from dashboard.layouts import ADMIN, API, Layout
 from dashboard.looks import Look
-from dashboard.store import Store
+from dashboard.store import QueryTooSlow, Store
 from tests.benchmarks import rows
 
 MADRID = ZoneInfo("Europe/Madrid")
@@ -69,7 +69,11 @@ def _page(store: Store, params: Params, layout: Layout = API) -> Any:
 
 
 def _count(store: Store, params: Params) -> Any:
-    return store.count(_query({name: value for name, value in params.items() if name != "page"}), 5)
+    """As a page asks for it behind its rows; one that runs into its limit has ended with a message there."""
+    try:
+        return store.count(_query({name: value for name, value in params.items() if name != "page"}), 5)
+    except QueryTooSlow:
+        return None
 
 
 def _filtered(log: Any, params: Params) -> Any:
