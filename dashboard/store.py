@@ -58,7 +58,7 @@ STREAM_ROWS = 100_000
 STREAM_BYTES = 16 * 1024**2
 #: The next rows of a stream are looked for within so many times the time that they probably take, and only then in all:
 #: ClickHouse begins to read every part of the table that may hold some.
-REACH = 4
+REACH = 2
 MOST_REACH = dt.timedelta(days=1000)
 #: So many rows of a result are read in the table's order, if there are no conditions.
 BEGINNING_ROWS = 10_000

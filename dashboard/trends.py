@@ -39,8 +39,8 @@ INTERVALS = {
 }
 #: Columns by one of which a projection has states per hour.
 BY_HOUR = frozenset(("route", "method", "status_code", "host", "user"))
-#: Of so many users the states of an hour cost more than the requests themselves, until these are as many as that.
-MANY_ROWS = 3_000_000
+#: Of so many users the states of an hour, of which each part of the table has some, cost as much as so many requests.
+MANY_ROWS = 20_000_000
 BY = {column.name: column for column in TREND_COLUMNS} | {
     "status": next(column for column in TREND_COLUMNS if column.name == "status_code")
 }
