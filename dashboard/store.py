@@ -69,6 +69,9 @@ DEAD_LETTER_BYTES = 64 * 1024
 LIST_BYTES = 2000
 SUGGESTION_SECONDS = 2
 NEIGHBOUR_SECONDS = 2
+#: The row before or behind another is first looked for so near to it: ClickHouse begins to read every part of the table
+#: that may hold it.
+NEAR_REACHES = (dt.timedelta(minutes=10), dt.timedelta(days=1), dt.timedelta(days=30))
 #: An event is first looked for so near to the time that its id tells.
 EVENT_REACH = dt.timedelta(hours=1)
 
@@ -202,20 +205,26 @@ class Store:
         )
         if not found:
             return None, None
+        return self._beside(query, found[0], back=True), self._beside(query, found[0], back=False)
+
+    def _beside(self, query: Query, position: Sequence[Any], *, back: bool) -> str | None:
+        """The event id of the next row behind the one at `position`, or before it; None if there is none."""
         condition, parameters = query.where()
-        sides = []
-        for back in (True, False):
+        by_time = query.sort_column.name == query.report.time_column
+        for reach in (*NEAR_REACHES, None) if by_time else (None,):
             values: dict[str, str | bytes] = dict(parameters)
-            tests = [*([condition] if condition else []), _behind(query, found[0], binder(values), back=back)]
+            tests = [condition] if condition else []
+            tests.append(_behind(query, position, binder(values), back=back, reach=reach))
             ids = self._clickhouse.query(
-                f"SELECT event_id FROM {table} {_where(' AND '.join(tests))} "
+                f"SELECT event_id FROM {query.report.table} {_where(' AND '.join(tests))} "
                 f"ORDER BY {_order(query, back=back)} LIMIT 1",
                 values,
                 max_execution_time=NEIGHBOUR_SECONDS,
                 **_reading(query),
             )
-            sides.append(str(ids[0][0]) if ids else None)
-        return sides[0], sides[1]
+            if ids:
+                return str(ids[0][0])
+        return None
 
     def history(self, query: HistoryQuery, *, read_json: Callable[[str], Any] = rows.parse_json) -> History:
         """A page of what happened to an object; see `history.read`."""

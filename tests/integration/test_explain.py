@@ -203,6 +203,13 @@ def test_a_page_of_a_text_reads_the_newest_rows_and_then_what_the_index_finds(se
     assert not any("plain_words" in plan for plan in common[:2])
 
 
+def test_the_rows_beside_a_row_are_looked_for_near_it(settings: Settings) -> None:
+    [item] = Store(settings).page(query(per_page="1", page="50000")).items
+    for plan in plans(settings, lambda store: store.neighbours(query(), item)):
+        left, before = granules(plan, "PrimaryKey")
+        assert left <= 1 < before
+
+
 def test_a_row_and_its_object(settings: Settings) -> None:
     [plan] = plans(settings, lambda store: store.row(API_REQUESTS, "00000000-0000-4000-8000-000000000000"))
     left, before = granules(plan, "event_id_index")
