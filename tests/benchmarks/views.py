@@ -199,6 +199,22 @@ def _peer_home(log: Any, params: Params) -> Any:
     return _peer_page(log, {"per_page": 10}), log.objects.count()
 
 
+def _one(chance: random.Random, facts: Facts) -> Params:
+    return {"id": chance.choice(facts.event_ids), "pk": chance.randrange(facts.requests) + 1}
+
+
+def _beside(store: Store, params: Params) -> Any:
+    item = store.row(API_REQUESTS, params["id"])
+    assert item
+    return store.neighbours(_query({}), item)
+
+
+def _peer_beside(log: Any, params: Params) -> Any:
+    item = log.objects.get(pk=params["pk"])
+    before = log.objects.filter(requested_at__lt=item.requested_at).order_by("-requested_at").first()
+    return before, log.objects.filter(requested_at__gt=item.requested_at).order_by("requested_at").first()
+
+
 def _admin(store: Store, params: Params) -> Any:
     return _page(store, params, ADMIN)
 
@@ -260,10 +276,11 @@ VIEWS: list[View] = [
     View("object's history", _object, _history, _peer_history),
     View(
         "row",
-        lambda chance, facts: {"id": chance.choice(facts.event_ids), "pk": chance.randrange(facts.requests) + 1},
+        _one,
         lambda store, params: store.row(API_REQUESTS, params["id"]),
         lambda log, params: log.objects.get(pk=params["pk"]),
     ),
+    View("row with those beside it", _one, _beside, _peer_beside),
     View("admin report", _nothing, _admin, _peer_admin),
     View("admin report of an object", _object, _admin, _peer_admin),
 ]
