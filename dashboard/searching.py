@@ -26,12 +26,11 @@ SHORTEST = 4
 #: Words that `holding` asks for.
 MOST_WORDS = 16
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-# A shorter text, or digits alone, is a part of many ids by chance; a longer one is all of an id.
-_PART_OF_ID = re.compile(r"(?=.*[-a-f])[-0-9a-f]{8,31}", re.IGNORECASE)
 #: What a text must look like to be found in a column of a kind.
 _FORMS = {
-    "number": re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?"),
-    "uuid": re.compile(rf"{_PART_OF_ID.pattern}|{_UUID.pattern}", re.IGNORECASE),
+    # As ClickHouse writes one: `0404` is no status.
+    "number": re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,17}[1-9])?(?:e-?[0-9]{1,3})?"),
+    "uuid": re.compile(r"[-0-9a-fA-F]+"),
     # No part of an address is longer than four digits.
     "address": re.compile(r"(?!.*[0-9a-fA-F]{5})[0-9a-fA-F.:]+"),
 }
@@ -49,8 +48,6 @@ _PLAIN_WORD = re.compile(r"[0-9A-HJL-RT-Za-hjl-rt-z]+")
 def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> str:
     """A test for `text`, whatever its case, in any searched column; numbers are compared as a whole.
 
-    So are hexadecimal ids of requests and events with a text that is short or digits alone.
-
     Args:
         indexed: whether the indexes are to be asked; where few rows are looked at, the test alone is sooner done.
     """
@@ -60,8 +57,8 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
         return f"({_any(searched, text, needle)})"
     # Others are compared themselves.
     known = set(INDEXED) - ({"request_id"} if re.fullmatch(_REQUEST_ID, text.lower()) else set())
+    others = _any([column for column in searched if column.name not in known], text, needle)
     words = [word for word in (_WORD if text.isascii() else _PLAIN_WORD).findall(text) if len(word) >= SHORTEST]
-    others = _any([column for column in searched if column.name not in known], text, needle, indexed=words == [text])
     tests = [_part(word.lower(), bind) for word in words]
     if words != [text]:
         # The words may stand apart.
@@ -135,21 +132,18 @@ def _long() -> str:
     return f"lower(concatWithSeparator(' ', {', '.join(_LONG)}))"
 
 
-def _any(columns: Sequence[Column], text: str, needle: Callable[[], str], *, indexed: bool = False) -> str:
+def _any(columns: Sequence[Column], text: str, needle: Callable[[], str]) -> str:
     position = "positionCaseInsensitive" if text.isascii() else "positionCaseInsensitiveUTF8"
-    hexadecimal = re.fullmatch(_REQUEST_ID, text.lower())
+    columns = [column for column in columns if column.kind not in _FORMS or _FORMS[column.kind].fullmatch(text)]
     tests = []
     for column in columns:
-        name, form = column.name, _FORMS.get(column.kind)
-        if form and not form.fullmatch(text):
-            continue
-        part = f"{position}({name}, {needle()}) > 0"
+        name = column.name
         match column.kind:
             case "number":
                 tests.append(f"{name} = toFloat64({needle()})")
             case "uuid":
-                whole, part = f"{name} = toUUIDOrZero({needle()})", f"{position}(toString({name}), {needle()}) > 0"
-                tests.append(whole if _UUID.fullmatch(text) else part)
+                part = f"{position}(toString({name}), {needle()}) > 0"
+                tests.append(f"{name} = toUUID({needle()})" if _UUID.fullmatch(text) else part)
             case "address":
                 plain = f"if({name} = toIPv6('::'), '', replaceOne(toString({name}), '::ffff:', ''))"
                 tests.append(f"{position}({plain}, {needle()}) > 0")
@@ -157,9 +151,6 @@ def _any(columns: Sequence[Column], text: str, needle: Callable[[], str], *, ind
                 tests.append(f"arrayExists(item -> {position}(item, {needle()}) > 0, {name})")
             case _ if column.choices:
                 tests.append(f"{position}(toString({name}), {needle()}) > 0")
-            case _ if name == "request_id" and hexadecimal and not _PART_OF_ID.fullmatch(text):
-                whole = f"{name} IN ({needle()}, lower({needle()}))"
-                tests.append(whole if indexed else f"({whole} OR ({part} AND NOT match({name}, '^{_REQUEST_ID}$')))")
             case _:
-                tests.append(part)
+                tests.append(f"{position}({name}, {needle()}) > 0")
     return " OR ".join(tests)

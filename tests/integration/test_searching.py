@@ -57,7 +57,7 @@ def test_every_part_of_a_text_is_found_by_the_indexes_as_it_is_in_the_rows(datab
     for part in sorted(parts - {""}):
         counts = counted(database, {"q": part})
         assert counts[0] == counts[1], part
-        expected = sum(part.lower() in "\0".join(map(str, row[2:-2])).lower() for row in rows if part.isascii())
+        expected = sum(part.lower() in "\0".join(map(str, row[2:-1])).lower() for row in rows if part.isascii())
         assert counts[0] >= expected, part
 
     filters = {(name, row[place]) for place, name in enumerate(names[2:7], 2) for row in rows[:60] if row[place]}
@@ -67,34 +67,18 @@ def test_every_part_of_a_text_is_found_by_the_indexes_as_it_is_in_the_rows(datab
             assert counts[0] == counts[1] > 0, (name, pattern)
 
 
-def test_an_id_is_found_whole_or_by_a_part_that_is_long_enough(database: Database) -> None:
+def test_an_id_is_found_by_any_part_of_it(database: Database) -> None:
     event_id, request_id = "0190a2b3-c4d5-7e6f-8091-a2b3c4d5e6f7", "0123456789abcdef0123456789abcdef"
-    rows = [
-        [uuid.UUID(event_id), request_id],
-        [uuid.uuid4(), "12345678"],
-        [uuid.uuid4(), "REQ-12345678"],
-        [uuid.uuid4(), "0190a2b3-c4d5-7e6f-8091-000000000000"],
-    ]
-    now = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
     database.client.insert(
         "api_requests",
-        [[*row, now, number] for number, row in enumerate(rows)],
-        column_names=["event_id", "request_id", "requested_at", "kafka_offset"],
+        [[uuid.UUID(event_id), request_id, dt.datetime(2026, 11, 1, tzinfo=dt.UTC)]],
+        column_names=["event_id", "request_id", "requested_at"],
     )
-    for text, found in {
-        event_id: 1,
-        event_id.upper(): 1,
-        "0190a2b3-c4d5": 2,
-        "8091-a2b3": 1,
-        request_id: 1,
-        request_id.upper(): 1,
-        "6789abcd": 1,
-        "12345678": 2,  # not the one that has it by chance
-        "req-1234": 1,
-        "2345": 1,
-        "abcd": 0,
-    }.items():
-        assert counted(database, {"q": text}) == [found, found], text
+    ids = (event_id, request_id)
+    for text in (*ids, *map(str.upper, ids), event_id[:8], event_id[5:21], request_id[3:7], request_id[4:9], "0190"):
+        assert counted(database, {"q": text}) == [1, 1], text
+    for text in (f"{event_id[:-1]}8", "4321", "a2b3c5"):
+        assert counted(database, {"q": text}) == [0, 0], text
 
 
 def counted(database: Database, args: dict[str, str]) -> list[int]:

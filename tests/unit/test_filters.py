@@ -266,6 +266,8 @@ def test_search_looks_at_numbers_addresses_and_ids_only_when_they_can_match() ->
     assert "status_code = toFloat64({p0:String})" in digits
     assert "remote_addr" in digits
     assert parameters == {"p0": "404"}
+    for other in ("0404", "404.0", "+404", "404."):
+        assert "status_code" not in query(f"q={quote(other)}").where()[0]
 
 
 def test_changes_to_the_url() -> None:
