@@ -128,16 +128,24 @@ def read(clickhouse: ClickHouse, query: Query, now: dt.datetime | None = None) -
         for kind in KINDS[report.name]
     ]
     settings: dict[str, str] = {}
-    if hours.covered(query, "status_code") and all(limit.minute == limit.second == 0 for limit in limits):
-        hour, rows = "toInt64(toUnixTimestamp(hour)) * 1000", "rows"
+    whole = all(limit.minute == limit.second == 0 for limit in limits)
+    hour, counts = "toInt64(toUnixTimestamp(hour)) * 1000", ["sum(rows)"]
+    if whole and hours.classed(query):
+        source = hours.counted(query, bind, "hour", classes=[_statuses(kind) for kind in KINDS[report.name]])
+        counts += [f"sum(class{number})" for number in range(len(kinds))]
+        settings = hours.prefer(hours.columns(query))
+    elif whole and hours.covered(query, "status_code"):
         source = hours.counted(query, bind, "hour", "status_code")
+        counts += [f"sumIf(rows, {kind})" for kind in kinds]
         settings = hours.prefer(hours.columns(query) | {"status_code"})
     else:
-        hour, rows = f"toUnixTimestamp64Milli({report.time_column})", "1"
         source = f"{report.table} {f'WHERE {condition}' if condition else ''}"
-    counts = "".join(f", sumIf({rows}, {kind})" for kind in kinds)
+        hour, counts = (
+            f"toUnixTimestamp64Milli({report.time_column})",
+            ["count()", *(f"countIf({kind})" for kind in kinds)],
+        )
     found = clickhouse.query(
-        f"SELECT roundDown({hour}, {starts}) AS start, sum({rows}){counts} FROM {source} GROUP BY start",
+        f"SELECT roundDown({hour}, {starts}) AS start, {', '.join(counts)} FROM {source} GROUP BY start",
         parameters,
         max_execution_time=SECONDS,
         **settings,
@@ -146,6 +154,11 @@ def read(clickhouse: ClickHouse, query: Query, now: dt.datetime | None = None) -
     empty = (0,) * (len(kinds) + 1)
     buckets = [Bucket(start, end, by_start.get(_milliseconds(start), empty)) for start, end in pairwise(limits)]
     return Histogram(step, buckets)
+
+
+def _statuses(kind: Kind) -> tuple[int, int]:
+    first, last = kind.value.split("..")
+    return int(first), int(last)
 
 
 def _limits(since: dt.datetime, until: dt.datetime, step: Step, zone: ZoneInfo) -> list[dt.datetime]:

@@ -7,7 +7,7 @@ A range is read as whole hours, which projections have, and the rest at both end
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from zoneinfo import ZoneInfo
 
 from dashboard.clickhouse import ClickHouse
@@ -17,6 +17,8 @@ from dashboard.filters import Query, binder
 
 #: Columns by one of which a projection counts.
 COLUMNS = frozenset(("user", "route", "method", "status_code", "host", "view", "object_type", "action"))
+#: Columns whose hours also have the requests of each class of statuses.
+CLASSED = frozenset(("user",))
 HOUR = dt.timedelta(hours=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 # What the hour of a row can be.
@@ -35,6 +37,11 @@ def covered(query: Query, *more: str) -> bool:
     return query.report is API_REQUESTS and not texts and len(names) <= 1 and names <= COLUMNS
 
 
+def classed(query: Query) -> bool:
+    """Whether a projection counts the rows that match `query` by the class of their status, too."""
+    return covered(query) and bool(columns(query) & CLASSED)
+
+
 def whole(zone: ZoneInfo, since: dt.datetime, until: dt.datetime) -> bool:
     """Whether the zone's clocks differ from UTC by whole hours at any time between the two."""
     moments = [since + (until - since) * part / 400 for part in range(401)]
@@ -47,21 +54,26 @@ def prefer(columns: Collection[str]) -> dict[str, str]:
     return {"preferred_optimize_projection_name": "_".join(["per_hour", *names])} if len(names) <= 1 else {}
 
 
-def counted(query: Query, bind: Bind, *names: str, clause: str = "") -> str:
+def counted(query: Query, bind: Bind, *names: str, classes: Sequence[tuple[int, int]] = (), clause: str = "") -> str:
     """A subquery of the rows that match by `names`, columns or `hour`: these, and `rows`.
 
     The fewer names, the sooner it is there, also from the same projection.
 
     Args:
+        classes: first and last status of each, whose rows are counted as `class0`, `class1`, …; see `classed`.
         clause: a SETTINGS clause, where the whole query has other settings.
     """
     tests = [condition.sql(bind) for condition in query.conditions if not _failed(condition)]
     failed = any(map(_failed, query.conditions))
     rows = "countIf(status_code >= 400)" if failed else "count()"  # as in the projections
     selected = ["toStartOfHour(requested_at) AS hour" if name == "hour" else name for name in names]
+    by_class = [
+        f"{'0' if failed and last < 400 else f'countIf(status_code BETWEEN {first} AND {last})'} AS class{number}"
+        for number, (first, last) in enumerate(classes)
+    ]
     groups = f" GROUP BY {', '.join(names)}" if names else ""
     parts = [
-        f"SELECT {', '.join([*selected, f'{rows} AS rows'])} FROM {query.report.table} "
+        f"SELECT {', '.join([*selected, f'{rows} AS rows', *by_class])} FROM {query.report.table} "
         f"WHERE {' AND '.join([*bounds, *tests]) or '1'}{groups} {clause}"
         for bounds in ranges(query.since, query.until, bind)
     ]

@@ -34,6 +34,9 @@ _FORMS = {
     # No part of an address is longer than four digits.
     "address": re.compile(r"(?!.*[0-9a-fA-F]{5})[0-9a-fA-F.:]+"),
 }
+#: What is in no address of version 4, and a test for the other addresses.
+_GROUP = re.compile(r"[0-9a-fA-F]{4}")
+_OTHERS_THAN_IPV4 = "{} NOT BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255')"
 _WORD = re.compile(r"[0-9A-Za-z]+")
 #: Words that `hex_words` has instead of `plain_words`; `plain_words` keeps those that `_` joins to another.
 _HEX = "[0-9a-f]{4,}"
@@ -134,6 +137,8 @@ def _long() -> str:
 
 def _any(columns: Sequence[Column], text: str, needle: Callable[[], str]) -> str:
     position = "positionCaseInsensitive" if text.isascii() else "positionCaseInsensitiveUTF8"
+    if text.isascii() and text.upper() == text.lower():
+        position = "position"
     columns = [column for column in columns if column.kind not in _FORMS or _FORMS[column.kind].fullmatch(text)]
     tests = []
     for column in columns:
@@ -146,7 +151,8 @@ def _any(columns: Sequence[Column], text: str, needle: Callable[[], str]) -> str
                 tests.append(f"{name} = toUUID({needle()})" if _UUID.fullmatch(text) else part)
             case "address":
                 plain = f"if({name} = toIPv6('::'), '', replaceOne(toString({name}), '::ffff:', ''))"
-                tests.append(f"{position}({plain}, {needle()}) > 0")
+                part = f"{position}({plain}, {needle()}) > 0"
+                tests.append(f"({_OTHERS_THAN_IPV4.format(name)} AND {part})" if _GROUP.fullmatch(text) else part)
             case "array":
                 tests.append(f"arrayExists(item -> {position}(item, {needle()}) > 0, {name})")
             case _ if column.choices:

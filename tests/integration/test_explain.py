@@ -104,6 +104,8 @@ def trend(**args: str) -> Callable[[Store], Any]:
         (lambda store: store.count(query(user="crm-1", status_code=">=400"), 5), {"per_hour_by_user"}),
         (lambda store: store.count(query(action="list", status_code=">=400"), 5), {"per_hour_by_action"}),
         (lambda store: store.histogram(query(**MONTH)), {"per_hour_by_status"}),
+        (lambda store: store.histogram(query(user="crm-1", **MONTH)), {"per_hour_by_user"}),
+        (lambda store: store.histogram(query(user="crm-1", status_code=">=400", **MONTH)), {"per_hour_by_user"}),
         (
             lambda store: store.facets(query(**MONTH)),
             {f"per_hour_by_{name}" for name in FACETS},

@@ -27,6 +27,8 @@ FILTERS: list[dict[str, str]] = [
     {"from": "2026-10-24", "to": "2026-10-26T07:13:21.5"},
     {"user": "crm-a", "-status_code": "500"},
     {"q": "pim0042"},
+    {"user": "crm-a", "from": "2026-10-01T10:30"},
+    {"user": "crm-*", "status_code": ">=400", "from": "2026-10-01", "to": "2026-12-01"},
     {"from": "2026-10-25T01:30", "to": "2026-10-25T04:30", "method": "GET"},
 ]
 

@@ -81,6 +81,30 @@ def test_an_id_is_found_by_any_part_of_it(database: Database) -> None:
         assert counted(database, {"q": text}) == [0, 0], text
 
 
+def test_an_address_is_found_by_any_part_of_it(database: Database) -> None:
+    addresses = ("2001:db8::8960", "::ffff:10.1.2.36", "::ffff:8.9.6.0", "::", "::1.2.3.4")
+    for number, address in enumerate(addresses):
+        database.client.insert(
+            "api_requests",
+            [[address, dt.datetime(2026, 11, 1, tzinfo=dt.UTC), number]],
+            column_names=["remote_addr", "requested_at", "kafka_offset"],
+        )
+    found = {
+        "8960": 1,
+        "2001": 1,
+        "DB8": 1,
+        "db8::89": 1,
+        "ffff": 0,
+        "10.1.2.36": 1,
+        ".2.3": 2,
+        "9.6": 1,
+        "1.2": 2,
+        "::": 2,
+    }
+    for text, rows in found.items():
+        assert counted(database, {"q": text}) == [rows, rows], text
+
+
 def counted(database: Database, args: dict[str, str]) -> list[int]:
     """How many rows are found with the indexes, and without."""
     query, counts = parse(MultiDict(args), API_REQUESTS, UTC), []
