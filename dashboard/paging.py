@@ -13,7 +13,7 @@ from dashboard.conditions import at
 from dashboard.filters import Query, binder, time_range
 
 #: Rows among which those of a page are looked for first, without any index.
-FIRST_ROWS = 4096
+FIRST_ROWS = 2048
 #: Of a deeper page the time of the last row is looked up, not those of all rows.
 DEEPEST = 10_000
 #: So far, the place of a row among all is found sooner in the rows than in the hours.
