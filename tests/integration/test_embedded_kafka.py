@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import uuid
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -162,3 +163,17 @@ def test_what_was_fetched_is_what_was_tested() -> None:
     jars = embedded.locked_jars()
     assert f"kafka-clients-{embedded.VERSION}.jar" in jars
     assert {path.name for path in embedded.LIBRARIES.iterdir()} == set(jars)
+
+
+def test_java_starts_with_what_it_kept_and_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded.fetch()
+    kept = embedded.class_cache()
+    assert kept.stat().st_size > 2**20
+    assert f"-XX:AOTCache={kept}" in embedded.java(tmp_path, "kafka.Kafka")
+    for wrong in (b"nonsense", kept.read_bytes()[: 2**20], b""):
+        broken = tmp_path / "broken.aot"
+        broken.write_bytes(wrong)
+        monkeypatch.setattr(embedded, "class_cache", lambda: broken)
+        settings = Settings(data=tmp_path / f"data-{len(wrong)}")
+        embedded.prepare(settings)
+        assert embedded.is_formatted(embedded.folder(settings))
