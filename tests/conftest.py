@@ -190,37 +190,15 @@ class Database:
     client: Any
 
 
-@pytest.fixture(scope="session")
-def migrated(clickhouse: str) -> list[str]:
-    """What makes all tables, in their order, with `migrated.` before their names: a fifth of the migrations' time."""
-    import clickhouse_connect
-
-    from schemas.migrations import apply
-
-    client = clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False)
-    apply(client, "migrated")
-    made = client.query(
-        "SELECT create_table_query FROM system.tables WHERE database = 'migrated' ORDER BY engine LIKE '%View', name"
-    ).result_rows
-    client.close()
-    return [row[0] for row in made]
-
-
 @pytest.fixture
-def database(clickhouse: str, migrated: list[str]) -> Iterator[Database]:
+def database(clickhouse: str) -> Iterator[Database]:
     """A fresh database with all tables, dropped after the test."""
-    import clickhouse_connect
+    from tests import databases
 
     name = f"test_{uuid.uuid4().hex}"
-    client = clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False)
-    client.command("CREATE DATABASE {name:Identifier}", parameters={"name": name})
-    client.database = name
-    for statement in migrated:
-        client.command(statement.replace("migrated.", f"{name}."))
-    client.command("INSERT INTO schema_migrations SELECT * FROM migrated.schema_migrations")
+    client = databases.create(clickhouse, name)
     yield Database(name, client)
-    client.command("DROP DATABASE {name:Identifier} SYNC", parameters={"name": name})
-    client.close()
+    databases.drop(client)
 
 
 @pytest.fixture

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import clickhouse_connect
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
 from dashboard import create_app
-from schemas.migrations import apply
 from schemas.settings import Settings
+from tests import databases
 from tests.integration import report_data
 
 USER, PASSWORD = "ana", "correct horse"
@@ -170,16 +169,14 @@ class Site:
 def site(clickhouse: str, folder: Path, *, filled: bool = True, **settings: Any) -> Iterator[Site]:
     """A site with its own database and user `ana`, whose database is dropped at the end."""
     name = f"test_{uuid.uuid4().hex}"
-    client = clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False)
-    apply(client, name)
+    client = databases.create(clickhouse, name)
     if filled:
         fill(client)
     made = Settings(data=folder, clickhouse_url=clickhouse, clickhouse_database=name, **settings)
     app = create_app(made)
     app.extensions["krill_logger"].accounts.create_user(USER, PASSWORD)
     yield Site(app, client, made)
-    client.command("DROP DATABASE {name:Identifier} SYNC", parameters={"name": name})
-    client.close()
+    databases.drop(client)
 
 
 @contextlib.contextmanager

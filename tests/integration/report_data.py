@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
-from schemas.migrations import apply
+from tests import databases
 
 START = dt.datetime(2026, 10, 24, 12, tzinfo=dt.UTC)
 COUNT = 3000
@@ -150,13 +149,11 @@ def insert(client: Client, table: str, rows: list[dict[str, Any]]) -> None:
 def filled_database(url: str) -> Iterator[str]:
     """Name of a fresh database with all of these rows."""
     name = f"reports_{uuid.uuid4().hex}"
-    client = clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False)
-    apply(client, name)
+    client = databases.create(url, name)
     insert(client, "api_requests", api_requests())
     insert(client, "admin_changes", admin_changes())
     yield name
-    client.command("DROP DATABASE {name:Identifier} SYNC", parameters={"name": name})
-    client.close()
+    databases.drop(client)
 
 
 def _request(number: int, **values: Any) -> dict[str, Any]:

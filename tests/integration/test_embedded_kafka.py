@@ -170,8 +170,8 @@ def test_java_starts_with_what_it_kept_and_without(tmp_path: Path, monkeypatch: 
     kept = embedded.class_cache()
     assert kept.stat().st_size > 2**20
     assert f"-XX:AOTCache={kept}" in embedded.java(tmp_path, "kafka.Kafka")
+    broken = tmp_path / "broken.aot"
     for wrong in (b"nonsense", kept.read_bytes()[: 2**20], b""):
-        broken = tmp_path / "broken.aot"
         broken.write_bytes(wrong)
         monkeypatch.setattr(embedded, "class_cache", lambda: broken)
         settings = Settings(data=tmp_path / f"data-{len(wrong)}")

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import clickhouse_connect
 import pytest
 from werkzeug.datastructures import MultiDict
 
@@ -17,8 +16,8 @@ from dashboard import rankings, trends
 from dashboard.filters import FilterErrors
 from dashboard.rankings import SPARK_POINTS, TABLES
 from dashboard.store import Store
-from schemas.migrations import apply
 from schemas.settings import Settings
+from tests import databases
 from tests.integration import report_data
 
 MADRID = ZoneInfo("Europe/Madrid")
@@ -56,12 +55,10 @@ ROWS = made()
 @pytest.fixture(scope="module")
 def store(clickhouse: str) -> Iterator[Store]:
     name = f"rankings_{uuid.uuid4().hex}"
-    client = clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False)
-    apply(client, name)
+    client = databases.create(clickhouse, name)
     report_data.insert(client, "api_requests", ROWS)
     yield Store(Settings(clickhouse_url=clickhouse, clickhouse_database=name))
-    client.command("DROP DATABASE {name:Identifier} SYNC", parameters={"name": name})
-    client.close()
+    databases.drop(client)
 
 
 def query(text: dict[str, str]) -> rankings.RankingQuery:
