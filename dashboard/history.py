@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import heapq
 import re
 import time
 import uuid
@@ -145,10 +146,13 @@ def read(clickhouse: ClickHouse, query: HistoryQuery, *, read_json: Callable[[st
         StoreError: no answer within the limits.
     """
     start = time.perf_counter()
-    total, found = 0, []
-    for report, count, instants in _overview(clickhouse, query):
-        total += count
-        found += _entries(clickhouse, query, report, instants, read_json) if instants else []
+    overview = _overview(clickhouse, query)
+    # Only these can be on the page, whichever report they are of.
+    newest = set(heapq.nlargest(query.per_page + 2, {instant for _, _, instants in overview for instant in instants}))
+    found: list[Item] = []
+    for report, _, instants in overview:
+        if wanted := [instant for instant in instants if instant in newest]:
+            found += _entries(clickhouse, query, report, wanted, read_json)
     found.sort(key=_place, reverse=True)
     items = found[: query.per_page]
     _link(clickhouse, items)
@@ -156,7 +160,7 @@ def read(clickhouse: ClickHouse, query: HistoryQuery, *, read_json: Callable[[st
     name, deleted_at = _last_known(clickhouse, query)
     return History(
         items,
-        total,
+        sum(count for _, count, _ in overview),
         f"{last['at'].isoformat(timespec='milliseconds').replace('+00:00', 'Z')},{last['event_id']}" if last else None,
         name,
         deleted_at,
