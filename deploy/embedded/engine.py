@@ -275,9 +275,8 @@ class Engine:
         stack.callback(stream.close)
         first = stream.fetch()
         if first is None:
-            # A table without rows still has a header in some formats, which a stream leaves out.
-            done = connection.query(sql, form, params=dict(parameters))
-            return _counted(done, form, (done.bytes(),))
+            # Without rows, none of these formats writes anything; what was read is not told then.
+            return Result(form)
         second = stream.fetch()
         if second is None:
             return _counted(first, form, (first.bytes(),))
