@@ -231,6 +231,15 @@ class TestPlainHttp:
         assert ask("SELECT 1 WHERE 0 FORMAT CSVWithNames").data == b'"1"\n'
         assert ask("SELECT displayName(), version(), revision(), timezone()").data.split()[-1] == b"UTC"
 
+    def test_a_question_without_an_answer_is_asked_once(self, ask: Any) -> None:
+        def asked() -> int:
+            return int(ask("SELECT value FROM system.events WHERE event = 'SelectQuery'").data)
+
+        before = asked()
+        for form in ("Native", "TSV", "JSONEachRow"):
+            assert ask(f"SELECT number FROM numbers(3) WHERE number > 5 FORMAT {form}").data == b""
+        assert asked() - before == 3 + 1
+
     def test_native_frames(self, ask: Any, client: Any) -> None:
         answer = ask("SELECT number FROM numbers(500000) FORMAT Native", compress="1")
         assert (
