@@ -149,11 +149,13 @@ class Store:
         if found is None:
             found = ask(window.where(), query.per_page, window.skip)
         items = rows.items(columns, found, read_json)
+        shown = (query.page - 1) * query.per_page + len(items) if items else 0
         known = window.total
         if known is None and len(items) < query.per_page and (items or query.page == 1):
-            known = (query.page - 1) * query.per_page + len(items)
+            known = shown
         count = self._counted(query, len(items), count_seconds) if known is None else Count(known)
-        return Page(items, count.rows, time.perf_counter() - start, count.more)
+        # Some may have come since they were counted.
+        return Page(items, max(count.rows, shown), time.perf_counter() - start, count.more)
 
     def _counted(self, query: Query, shown: int, seconds: float | None) -> Count:
         try:

@@ -20,6 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
+from dashboard import hours
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, REPORTS, Report
 from dashboard.filters import FilterErrors, Query, decode, exact, parse
@@ -89,6 +90,28 @@ def test_the_newest_rows_and_how_many_there_are(store: Store) -> None:
     assert offsets(page.items) == offsets(expected)
     assert page.total == len(ROWS)
     assert 0 < page.seconds < 20
+
+
+def test_rows_that_come_while_a_page_is_read_are_counted(
+    empty: Store, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def come(number: int) -> None:
+        values = [uuid.UUID(int=number), dt.datetime(2026, 11, 1, 10, number, tzinfo=dt.UTC), "ana", number]
+        database.client.insert(
+            "api_requests", [values], column_names=["event_id", "requested_at", "user", "kafka_offset"]
+        )
+
+    by_hour = hours.by_hour
+
+    def counted(*args: Any) -> Any:
+        found = by_hour(*args)
+        come(2)
+        return found
+
+    monkeypatch.setattr(hours, "by_hour", counted)
+    come(1)
+    page = empty.page(query("user=ana"))
+    assert (len(page.items), page.total) == (2, 2)
 
 
 def test_an_item_has_python_values(store: Store) -> None:
