@@ -5,24 +5,23 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from dashboard import (
-    blocks,
-    conditions,
     counting,
     facets,
     histogram,
     history,
     integrations,
+    neighbours,
+    ordering,
     paging,
     rankings,
     rows,
     slowest,
+    stream,
     tail,
     times,
     trends,
@@ -53,13 +52,6 @@ from schemas.settings import Settings
 
 __all__ = ["Page", "QueryTooSlow", "ResultTooLarge", "Store", "StoreError", "StoreUnavailable"]
 
-#: What `stream` reads at a time, at most; fewer rows where they are large.
-STREAM_ROWS = 100_000
-STREAM_BYTES = 16 * 1024**2
-#: The next rows of a stream are looked for within so many times the time that they probably take, and only then in all:
-#: ClickHouse begins to read every part of the table that may hold some.
-REACH = 2
-MOST_REACH = dt.timedelta(days=1000)
 #: So many rows of a result are read in the table's order, if there are no conditions.
 BEGINNING_ROWS = 10_000
 #: A worker that has said nothing for longer counts as down.
@@ -68,18 +60,8 @@ DEAD_LETTER_BYTES = 64 * 1024
 #: Of a large value in a list: more than its cell shows.
 LIST_BYTES = 2000
 SUGGESTION_SECONDS = 2
-NEIGHBOUR_SECONDS = 2
-#: The row before or behind another is first looked for so near to it: ClickHouse begins to read every part of the table
-#: that may hold it.
-NEAR_REACHES = (dt.timedelta(minutes=10), dt.timedelta(days=1), dt.timedelta(days=30))
 #: An event is first looked for so near to the time that its id tells.
 EVENT_REACH = dt.timedelta(hours=1)
-
-_TIES = ("event_id", "kafka_partition", "kafka_offset")
-# Texts are sorted by their beginning: enough for people, and it bounds the position that `stream` remembers.
-_SORTED_BYTES = 200
-# However many rows are wanted, their keys are found first, and the other columns read of those rows alone.
-_STREAMING = {"max_block_size": 8192, "query_plan_max_limit_for_lazy_materialization": STREAM_ROWS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +113,12 @@ class Store:
         bare = not (query.conditions or query.q or query.without_q)
         window = paging.window(self._clickhouse, query)
         beginning = bare and window.skip + query.per_page <= BEGINNING_ROWS
-        reading = SCATTERED if window.times else _reading(query, beginning=beginning)
+        reading = SCATTERED if window.times else ordering.reading(query, beginning=beginning)
 
         def ask(where: tuple[str, dict[str, str | bytes]], limit: int, skip: int) -> Sequence[Sequence[Any]]:
             return self._clickhouse.query(
                 f"SELECT {selected} FROM {query.report.table} {_where(where[0])} "
-                f"ORDER BY {_order(query)} LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}",
+                f"ORDER BY {ordering.clause(query)} LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}",
                 {**where[1], "limit": limit, "offset": skip},
                 **reading,
             )
@@ -188,45 +170,8 @@ class Store:
         return None
 
     def neighbours(self, query: Query, item: Item) -> tuple[str | None, str | None]:
-        """The event ids of the rows before and behind a row in the query's order; None where there is none.
-
-        Args:
-            item: a row as `row` gives it; it need not match the query.
-        """
-        table, time_column = query.report.table, query.report.time_column
-        found = self._clickhouse.query(
-            f"SELECT {_sort_key(query.sort_column)}, {time_column}, {', '.join(_TIES)} FROM {table} "
-            f"WHERE {time_column} = {{time:{conditions.TIME}}} AND event_id = {{id:UUID}} "
-            "AND kafka_partition = {partition:Int32} AND kafka_offset = {offset:Int64} LIMIT 1",
-            {
-                "time": conditions.bind_text(item[time_column]),
-                "id": item["event_id"],
-                "partition": item["kafka_partition"],
-                "offset": item["kafka_offset"],
-            },
-        )
-        if not found:
-            return None, None
-        return self._beside(query, found[0], back=True), self._beside(query, found[0], back=False)
-
-    def _beside(self, query: Query, position: Sequence[Any], *, back: bool) -> str | None:
-        """The event id of the next row behind the one at `position`, or before it; None if there is none."""
-        condition, parameters = query.where()
-        by_time = query.sort_column.name == query.report.time_column
-        for reach in (*NEAR_REACHES, None) if by_time else (None,):
-            values: dict[str, str | bytes] = dict(parameters)
-            tests = [condition] if condition else []
-            tests.append(_behind(query, position, binder(values), back=back, reach=reach))
-            ids = self._clickhouse.query(
-                f"SELECT event_id FROM {query.report.table} {_where(' AND '.join(tests))} "
-                f"ORDER BY {_order(query, back=back)} LIMIT 1",
-                values,
-                max_execution_time=NEIGHBOUR_SECONDS,
-                **_reading(query),
-            )
-            if ids:
-                return str(ids[0][0])
-        return None
+        """The event ids of the rows before and behind a row; see `neighbours.read`."""
+        return neighbours.read(self._clickhouse, query, item)
 
     def history(self, query: HistoryQuery, *, read_json: Callable[[str], Any] = rows.parse_json) -> History:
         """A page of what happened to an object; see `history.read`."""
@@ -237,58 +182,8 @@ class Store:
         return history.related(self._clickhouse, report, items)
 
     def stream(self, query: Query) -> Iterator[Block]:
-        """All rows that match, in the order of the pages, with at least the query's columns; JSON columns as text.
-
-        Rows are read by queries of their own, each of which goes on behind the last row, so neither a slow reader nor
-        a large result runs into a limit. Memory is bounded by what one of them reads: 100,000 rows and 16 MiB, or one
-        row.
-        """
-        place = (query.report.time_column, *_TIES)
-        others = (query.report.by_name[name] for name in place if query.report.by_name[name] not in query.columns)
-        columns = (*query.columns, *others)
-        # Their own names would stand for these expressions in the conditions, too.
-        expressions = [*map(blocks.selected, columns), f"toString({_sort_key(query.sort_column)})"]
-        selected = ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(expressions))
-        condition, parameters = query.where()
-        position: list[Any] | None = None
-        limit = 1000
-        reach: dt.timedelta | None = None
-        while True:
-            values: dict[str, str | bytes] = dict(parameters)
-            tests = [condition] if condition else []
-            if position is not None:
-                tests.append(_behind(query, position, binder(values), reach=reach))
-            try:
-                found = self._clickhouse.arrow(
-                    f"SELECT {selected} FROM {query.report.table} {_where(' AND '.join(tests))} "
-                    f"ORDER BY {_order(query)} LIMIT {{limit:UInt32}}",
-                    {**values, "limit": limit},
-                    **({"max_result_bytes": STREAM_BYTES} if limit > 1 else {}),
-                    **{**_reading(query), **_STREAMING},
-                )
-            except ResultTooLarge:
-                if limit == 1:
-                    raise
-                limit = max(1, limit // 4)
-                continue
-            count, size = found.num_rows, found.nbytes
-            before = position
-            if count:
-                block = Block.of(columns, found)
-                key = found.columns[-1][-1:].cast(pa.binary())[0].as_py()
-                text = _parameter_type(query.sort_column) == "String"  # need not be UTF-8
-                position = [key if text else key.decode(), *(block.last(name) for name in place)]
-                yield block
-            if count < limit:
-                if reach is None:
-                    return
-                reach = None
-                continue
-            # Less than what would fit: rows differ in size.
-            fitting = STREAM_BYTES * 3 // 4 * count // (size + 1)
-            limit = max(1, min(limit * 8, STREAM_ROWS, fitting))
-            if before and position and query.sort_column.name == query.report.time_column:
-                reach = min(abs(position[1] - before[1]) * (REACH * limit / count), MOST_REACH)
+        """All rows that match, in the order of the pages; see `stream.read`."""
+        return stream.read(self._clickhouse, query)
 
     def values(self, report: Report, column: str, prefix: str, limit: int) -> list[str]:
         """Values of a column that begin with `prefix` in whatever case, the most frequent first.
@@ -343,7 +238,8 @@ class Store:
         condition, parameters = query.where()
         source = f"FROM {query.report.table} WHERE {condition}"
         found = self._clickhouse.query(
-            f"SELECT {', '.join(map(_beginning, columns))} {source} ORDER BY {_order(query)} LIMIT {{limit:UInt32}}",
+            f"SELECT {', '.join(map(_beginning, columns))} {source} "
+            f"ORDER BY {ordering.clause(query)} LIMIT {{limit:UInt32}}",
             {**parameters, "limit": query.per_page},
         )
         total = len(found)
@@ -436,65 +332,6 @@ def _beginning(column: Column) -> str:
 
 def _where(condition: str) -> str:
     return f"WHERE {condition}" if condition else ""
-
-
-def _sort_key(column: Column) -> str:
-    return f"substring({column.name}, 1, {_SORTED_BYTES})" if column.kind == "text" else column.name
-
-
-def _order(query: Query, *, back: bool = False) -> str:
-    """The chosen column, then newest first, then what makes every row's place unique; `back` is the other way round."""
-    newest = [query.report.time_column, *_TIES]
-    direction = "DESC" if query.descending != back else "ASC"
-    if query.sort_column.name == query.report.time_column:
-        return ", ".join(f"{name} {direction}" for name in newest)
-    ties = "ASC" if back else "DESC"
-    return f"{_sort_key(query.sort_column)} {direction}, " + ", ".join(f"{name} {ties}" for name in newest)
-
-
-def _reading(query: Query, *, beginning: bool = True) -> Mapping[str, int]:
-    """Reading in the table's order pays where only the `beginning` is read: then in small blocks.
-
-    Elsewhere sorting the keys and fetching the other columns of the chosen rows alone is many times faster.
-    """
-    if beginning and query.sort_column.name == query.report.time_column:
-        return {"optimize_read_in_order": 1, "max_block_size": 1024}
-    return {"optimize_read_in_order": 0}
-
-
-def _behind(
-    query: Query,
-    position: Sequence[Any],
-    bind: conditions.Bind,
-    *,
-    back: bool = False,
-    reach: dt.timedelta | None = None,
-) -> str:
-    """An SQL test for the rows behind the row at `position` (sort key, time, ties) in the query's order.
-
-    With `back` for the rows before it. With `reach`, and sorted by time, for those that are no further away.
-    """
-    key, moment, event_id, partition, offset = position
-    time_column = query.report.time_column
-    newest = f"({time_column}, {', '.join(_TIES)})"
-    place = (
-        f"({bind(moment, conditions.TIME)}, {bind(event_id, 'UUID')}, "
-        f"{bind(partition, 'Int32')}, {bind(offset, 'Int64')})"
-    )
-    sign = "<" if query.descending != back else ">"
-    column = query.sort_column
-    if column.name == time_column:
-        far = {"<": moment - reach, ">": moment + reach}[sign] if reach else None
-        bound = {"<": (far, moment + dt.timedelta(milliseconds=1)), ">": (moment, far)}[sign]
-        return " AND ".join([*time_range(time_column, *bound, bind), f"{newest} {sign} {place}"])
-    value = bind(key, _parameter_type(column))
-    sort_key = _sort_key(column)
-    return f"({sort_key} {sign} {value} OR ({sort_key} = {value} AND {newest} {'>' if back else '<'} {place}))"
-
-
-def _parameter_type(column: Column) -> str:
-    types = {"number": "Int64" if column.integer else "Float64", "time": conditions.TIME, "address": "IPv6"}
-    return types.get(column.kind, "UUID" if column.kind == "uuid" else "String")
 
 
 def _readable(value: Any) -> Any:

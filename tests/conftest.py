@@ -21,6 +21,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from deploy.embedded import clickhouse as embedded_clickhouse
+from deploy.embedded import jars
 from deploy.embedded import kafka as embedded_kafka
 from deploy.embedded.death import die_with_parent
 from schemas.settings import Settings
@@ -132,7 +133,7 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
         port = free_port()
-        container = DockerContainer(f"apache/kafka:{embedded_kafka.VERSION}").with_bind_ports(9092, port)
+        container = DockerContainer(f"apache/kafka:{jars.VERSION}").with_bind_ports(9092, port)
         for name, value in {
             "KAFKA_NODE_ID": "1",
             "KAFKA_PROCESS_ROLES": "broker,controller",

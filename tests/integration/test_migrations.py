@@ -66,3 +66,41 @@ def test_processes_that_start_together_do_not_disturb_each_other(clickhouse: str
 @pytest.mark.parametrize("sql", ["SELECT 1;\n-- a; comment;\nSELECT ';';\n", "SELECT 1;\n\nSELECT ';'"])
 def test_statements_end_at_the_end_of_a_line(sql: str) -> None:
     assert migrations.statements(sql) == ["SELECT 1", "SELECT ';'"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "tables WHERE database = {name:String} ORDER BY name",
+        "columns WHERE database = {name:String} ORDER BY table, position",
+        "data_skipping_indices WHERE database = {name:String} ORDER BY table, name",
+        "projections WHERE database = {name:String} ORDER BY table, name",
+    ],
+)
+def test_databases_of_tests_are_what_the_migrations_make(clickhouse: str, database: Database, source: str) -> None:
+    client = clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False)
+    name = f"test_{uuid.uuid4().hex}"
+    # What differs between any two tables.
+    own = ("database", "uuid", "metadata_", "total_", "data_", "marks_", "parts", "active_parts", "lifetime_")
+    try:
+        migrations.apply(client, name)
+        described = []
+        for each in (name, database.name):
+            found = client.query(f"SELECT * FROM system.{source}", parameters={"name": each})
+            rows = [dict(zip(found.column_names, row, strict=True)) for row in found.result_rows]
+            described.append(
+                [
+                    {key: str(value).replace(each, "") for key, value in row.items() if not key.startswith(own)}
+                    for row in rows
+                ]
+            )
+        applied = [
+            client.query("SELECT name FROM {name:Identifier}.schema_migrations", parameters={"name": each}).result_set
+            for each in (name, database.name)
+        ]
+    finally:
+        client.command("DROP DATABASE IF EXISTS {name:Identifier} SYNC", parameters={"name": name})
+        client.close()
+    assert described[0]
+    assert described[0] == described[1]
+    assert sorted(applied[0]) == sorted(applied[1]) != []

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from deploy.cli import cli
-from deploy.embedded.kafka import VERSION
+from deploy.embedded.jars import VERSION
 from schemas.settings import Settings
 from schemas.topics import TOPICS
 
