@@ -96,6 +96,41 @@ def test_a_suggestion_is_chosen_with_the_pointer_in_the_middle_of_a_text(browser
         expect(page.get_by_role("listbox")).to_be_hidden()
 
 
+def test_a_suggestion_replaces_the_whole_word_however_slow_the_network(browser: Browser, site: Site) -> None:
+    with Visit(browser, site) as page:
+        page.goto("/api-requests")
+        bar = page.get_by_role("combobox", name="Buscar")
+        option = page.get_by_role("option", name="usuario:phicustester")
+        bar.fill(" -método:GET")
+        bar.evaluate("e => e.setSelectionRange(0, 0)")
+        page.keyboard.type("usuario:p")
+        expect(option).to_be_visible()
+        # No answer comes for what is typed from now on.
+        page.route("**/complete?*", lambda route: route.abort())
+        page.keyboard.type("hic")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Tab")
+        expect(bar).to_have_value("usuario:phicustester -método:GET")
+        page.unroute("**/complete?*")
+
+        for wrong in (" ", "Backspace"):
+            bar.fill("usuario:p")
+            expect(option).to_be_visible()
+            page.route("**/complete?*", lambda route: route.abort())
+            page.keyboard.press(wrong)
+            expect(option).to_be_hidden()
+            page.unroute("**/complete?*")
+
+        bar.fill("usuario:p")
+        expect(option).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        expect(option).to_have_attribute("aria-selected", "true")
+        with page.expect_response("**/complete?*"):
+            page.keyboard.type("h")
+        page.keyboard.press("Tab")
+        expect(bar).to_have_value("usuario:phicustester ")
+
+
 def test_the_bar_the_panel_and_the_url_say_the_same(browser: Browser, site: Site) -> None:
     with Visit(browser, site) as page:
         page.goto("/api-requests")

@@ -66,7 +66,15 @@ function complete(input) {
     if (chosen < 0) input.removeAttribute("aria-activedescendant");
     else input.setAttribute("aria-activedescendant", list.children[chosen].id);
   };
+  // What was typed since these suggestions were asked for, if it goes on with their word; else null.
+  const typedOn = () => {
+    const [before, after] = [found.text.slice(0, found.at), found.text.slice(found.at)];
+    if (!input.value.startsWith(before) || !input.value.endsWith(after)) return null;
+    const typed = input.value.slice(before.length, input.value.length - after.length);
+    return input.value.length < found.text.length || /\s/.test(typed) ? null : typed;
+  };
   const show = (answer) => {
+    const before = found?.items[chosen]?.text;
     found = answer;
     list.replaceChildren(
       ...answer.items.map(({ text, about }, at) => {
@@ -88,7 +96,8 @@ function complete(input) {
     list.hidden = !answer.items.length;
     input.setAttribute("aria-expanded", String(!list.hidden));
     said.textContent = answer.said;
-    mark(-1);
+    // A choice is not taken back because the list was renewed.
+    mark(answer.items.findIndex(({ text }) => text === before));
   };
   const ask = async () => {
     const [text, at] = [input.value, input.selectionStart];
@@ -97,20 +106,24 @@ function complete(input) {
     const answer = await fetch(`${input.dataset.complete}?${query}`).catch(() => null);
     if (!answer?.ok || answer.redirected) return;
     const content = await answer.json();
-    if (input.value === text && input.selectionStart === at && document.activeElement === input) show(content);
+    if (input.value === text && input.selectionStart === at && document.activeElement === input) {
+      show({ ...content, text, at });
+    }
   };
   const accept = (place) => {
     const characters = [...input.value];
     const { text } = found.items[place];
     const open = text.endsWith(":");
     const before = characters.slice(0, found.start).join("") + text + (open ? "" : " ");
-    input.value = before + characters.slice(found.end).join("").replace(/^ /, "");
+    const end = found.end + [...typedOn()].length;
+    input.value = before + characters.slice(end).join("").replace(/^ /, "");
     input.setSelectionRange(before.length, before.length);
     close();
     if (open) ask();
   };
 
   input.addEventListener("input", () => {
+    if (found && typedOn() === null) close();
     clearTimeout(timer);
     timer = setTimeout(ask, WAIT);
   });
