@@ -1,7 +1,7 @@
 """Endpoints and users by volume, errors or response times over a period.
 
-From the rows themselves: where a minute of a group has few requests, as is usual, merging the rollup's states takes ten
-times as long as computing them anew. The small charts, which need no states, come from the rollup.
+From the rows themselves, in one pass: where a minute or an hour of a group has few requests, as is usual, merging their
+states takes longer than computing them anew, and adding up the rollup for the small charts as long again.
 """
 
 # ruff: noqa: S608 (names in SQL text come from columns.py; values are always parameters)
@@ -134,14 +134,13 @@ def read(clickhouse: ClickHouse, query: RankingQuery) -> Ranking:
     width = len(query.columns)
     items = []
     for row in found:
-        requests, failed, times, last, old_requests, old_failed, old_times, _total = row[width:]
+        requests, failed, times, last, spark, failed_spark, old_requests, old_failed, old_times, _total = row[width:]
         item = _names(query.columns, row) | trends.measures(requests, failed, times)
         item["last_at"] = last if requests else None
+        item["spark"] = list(zip(spark, failed_spark, strict=True))
         if query.trend.compare:
             item["before"] = trends.measures(old_requests, old_failed, old_times) if old_requests else None
         items.append(item)
-    for item, spark in zip(items, _sparks(clickhouse, query, found), strict=True):
-        item["spark"] = spark
     return Ranking(items, found[0][-1] if found else 0)
 
 
@@ -151,6 +150,8 @@ def _sql(query: RankingQuery, bind: Bind) -> str:
     within = " AND ".join(time_range("requested_at", trend.since, trend.until, bind))
     before = " AND ".join(time_range("requested_at", earlier.since, earlier.until, bind)) if earlier else "0"
     tests = [f"(({within}) OR ({before}))", *(condition.sql(bind) for condition in trend.conditions)]
+    since, length = int(trend.since.timestamp()), (trend.until - trend.since).total_seconds()
+    place = f"toInt32(floor((toUnixTimestamp(requested_at) - {since}) * {SPARK_POINTS} / {length}))"
 
     def numbers(prefix: str, test: str) -> str:
         return (
@@ -162,39 +163,16 @@ def _sql(query: RankingQuery, bind: Bind) -> str:
     chosen = SORTS[query.sort.removeprefix("-")]
     order = [f"{expression} {direction} NULLS LAST" for expression in ([chosen] if chosen else names.split(", "))]
     return (
-        f"SELECT {names}, requests, failed, times, last, old_requests, old_failed, old_times, total FROM ("
-        f"SELECT {names}, {numbers('', within)}, maxIf(requested_at, {within}) AS last, "
+        f"SELECT {names}, requests, failed, times, last, spark, failed_spark, old_requests, old_failed, old_times, "
+        f"total FROM (SELECT {names}, {numbers('', within)}, maxIf(requested_at, {within}) AS last, "
+        # Requests of the earlier period are in no place.
+        f"countResample(0, {SPARK_POINTS}, 1)({place}) AS spark, "
+        f"countIfResample(0, {SPARK_POINTS}, 1)(status_code >= 400, {place}) AS failed_spark, "
         f"{numbers('old_', before)}, count() OVER () AS total "
         f"FROM api_requests WHERE {' AND '.join(tests)} GROUP BY {names}) "
         f"ORDER BY {', '.join([*order, 'requests DESC', names])} "
         f"LIMIT {bind(query.per_page, 'UInt32')} OFFSET {bind(query.pages_behind, 'UInt64')}"
     )
-
-
-def _sparks(clickhouse: ClickHouse, query: RankingQuery, found: Sequence[Sequence[Any]]) -> list[list[tuple[int, int]]]:
-    """Requests and errors of each of the rows per interval."""
-    if not found:
-        return []
-    trend, width = query.trend, len(query.columns)
-    parameters: dict[str, str | bytes] = {}
-    bind = binder(parameters)
-    keys = [tuple(row[:width]) for row in found]
-    any_of = ", ".join(f"({', '.join(bind(value, 'String') for value in key)})" for key in keys)
-    names = ", ".join(column.name for column in query.columns)
-    tests = [*time_range("minute", trend.since, trend.until, bind), f"({names}) IN ({any_of})"]
-    tests += [condition.sql(bind) for condition in trend.conditions]
-    since, length = int(trend.since.timestamp()), (trend.until - trend.since).total_seconds()
-    place = (
-        f"toUInt8(least({SPARK_POINTS - 1}, floor((toUnixTimestamp(minute) - {since}) * {SPARK_POINTS} / {length})))"
-    )
-    sparks = {key: [(0, 0)] * SPARK_POINTS for key in keys}
-    for row in clickhouse.query(
-        f"SELECT {names}, {place} AS place, sum(count), sum(errors) FROM api_requests_per_minute "
-        f"WHERE {' AND '.join(tests)} GROUP BY {names}, place",
-        parameters,
-    ):
-        sparks[tuple(row[:width])][row[width]] = (row[-2], row[-1])
-    return [sparks[key] for key in keys]
 
 
 def _names(columns: Sequence[Column], row: Sequence[Any]) -> Item:

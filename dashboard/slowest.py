@@ -3,9 +3,10 @@
 # ruff: noqa: S608 (names in SQL text come from columns.py; values are always parameters)
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboard import conditions, rows
@@ -45,7 +46,8 @@ DIMENSIONS = {
 }
 _READ = (
     "requested_at, response_ms, user, route, method, host, view, view_method, status_code, object_type, object_id, "
-    "length(data) AS data_size, length(response) AS response_size"
+    # ClickHouse reads the sizes alone; for `length` it would read the texts, since they are in an index.
+    "data.size AS data_size, response.size AS response_size"
 )
 #: Empty says nothing here.
 _NEEDS_VALUE = ("view", "object")
@@ -115,28 +117,25 @@ def read(clickhouse: ClickHouse, query: Query, slow: str | None = None) -> Contr
     Raises:
         StoreError: no answer within 6 s.
     """
-    condition, parameters = query.where()
+    earliest, looked_at, high = _beginning(clickhouse, query)
+    if not looked_at:
+        return Contrast(0, False, 0, None, None, None, [])
+    bounded = looked_at >= MOST_ROWS
+    # Which rows those are needs no sorting any more; others of the earliest millisecond may be among them.
+    condition, parameters = (replace(query, since=earliest) if bounded else query).where()
     bind = binder(parameters)
-    source = (
-        f"FROM (SELECT %s FROM {API_REQUESTS.table} {f'WHERE {condition}' if condition else ''} "
-        f"ORDER BY requested_at DESC LIMIT {bind(MOST_ROWS, 'UInt32')})"
-    )
+    source = f"FROM {API_REQUESTS.table} {f'WHERE {condition}' if condition else ''}"
+    if slow is None:
+        test = f"response_ms > {bind(repr(high), 'Float64')}"
+    else:
+        test = Condition(_DURATION, (slow,), False, query.zone).sql(bind)
 
     def ask(sql: str) -> Sequence[Sequence[Any]]:
-        # Reading in the table's order pays only where few rows are looked at.
-        in_order = 0 if condition else 1
-        return clickhouse.query(sql, parameters, max_execution_time=SECONDS, optimize_read_in_order=in_order)
+        return clickhouse.query(sql, parameters, max_execution_time=SECONDS)
 
-    total, limit = ask(f"SELECT count(), quantileExact({QUANTILE})(response_ms) {source % 'response_ms'}")[0]
-    if not total:
-        return Contrast(0, False, 0, None, None, None, [])
-    if slow is None:
-        test = f"response_ms > {bind(repr(limit), 'Float64')}"
-    else:
-        test, limit = Condition(_DURATION, (slow,), False, query.zone).sql(bind), None
-    slow_total, *medians = ask(
-        f"SELECT countIf({test}), quantileExactIf(0.5)(response_ms, {test}), "
-        f"quantileExactIf(0.5)(response_ms, NOT {test}) {source % 'response_ms'}"
+    total, slow_total, *medians = ask(
+        f"SELECT count(), countIf({test}), quantileExactIf(0.5)(response_ms, {test}), "
+        f"quantileExactIf(0.5)(response_ms, NOT {test}) {source}"
     )[0]
     zone = bind(query.zone.key, "String")
     keys = [f"d_{name}" for name in DIMENSIONS]
@@ -144,7 +143,7 @@ def read(clickhouse: ClickHouse, query: Query, slow: str | None = None) -> Contr
     marks = ", ".join(f"grouping({key})" for key in keys)
     found = ask(
         f"SELECT {marks}, {', '.join(keys)}, countIf(is_slow) AS slow, countIf(NOT is_slow) AS others "
-        f"FROM (SELECT {test} AS is_slow, {', '.join(dimensions)} {source % _READ}) "
+        f"FROM (SELECT {test} AS is_slow, {', '.join(dimensions)} FROM (SELECT {_READ} {source})) "
         f"GROUP BY GROUPING SETS ({', '.join(f'({key})' for key in keys)}) HAVING slow >= {LEAST_COUNT} "
         f"ORDER BY slow / {max(1, slow_total)} - others / {max(1, total - slow_total)} DESC "
         f"LIMIT {bind(_CANDIDATES, 'UInt8')} BY {marks}"
@@ -158,7 +157,25 @@ def read(clickhouse: ClickHouse, query: Query, slow: str | None = None) -> Contr
             standouts.append(one)
     standouts.sort(key=lambda one: (one.other_share - one.slow_share, one.dimension, one.value))
     slow_p50, fast_p50 = map(_finite, medians)
-    return Contrast(total, total >= MOST_ROWS, slow_total, limit, slow_p50, fast_p50, standouts[:MOST_VALUES])
+    limit = high if slow is None else None
+    return Contrast(total, bounded, slow_total, limit, slow_p50, fast_p50, standouts[:MOST_VALUES])
+
+
+def _beginning(clickhouse: ClickHouse, query: Query) -> tuple[dt.datetime, int, float]:
+    """Of the newest rows that are looked at: the earliest time, how many, and the duration (ms) that is slow."""
+    condition, parameters = query.where()
+    bare = not (query.conditions or query.q or query.without_q)
+    found = clickhouse.query(
+        f"SELECT min(requested_at), count(), quantileExact({QUANTILE})(response_ms) "
+        f"FROM (SELECT requested_at, response_ms FROM {API_REQUESTS.table} "
+        f"{f'WHERE {condition}' if condition else ''} ORDER BY requested_at DESC LIMIT {MOST_ROWS})",
+        parameters,
+        max_execution_time=SECONDS,
+        # Where rows are left out on the way, sorting all of them is sooner done.
+        optimize_read_in_order=int(bare),
+    )
+    earliest, count, high = found[0]
+    return earliest, count, high
 
 
 def _standout(name: str, value: Any, slow: int, others: int, slow_total: int, other_total: int) -> Standout | None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
-from dashboard import history, trends
+from dashboard import history, integrations, rankings, trends
 from dashboard.columns import API_REQUESTS, Report
 from dashboard.filters import Query, parse
 from dashboard.layouts import ADMIN, API, Layout
@@ -123,24 +123,28 @@ def _peer_histogram(log: Any, params: Params) -> Any:
     return list(bars.annotate(n=Count("id"), **kinds).order_by("start"))
 
 
+def _peer_measures() -> dict[str, Any]:
+    from django.contrib.postgres.fields import ArrayField
+    from django.db.models import Aggregate, Count, FloatField, Q
+
+    class Percentiles(Aggregate):
+        template = "percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY %(expressions)s)"
+        output_field = ArrayField(FloatField())
+
+    return {
+        "n": Count("id"),
+        "bad": Count("id", filter=Q(status_code__gte=400)),
+        "p": Percentiles("response_ms"),
+    }
+
+
 def _peer_trends(interval: str, *by: str) -> Callable[[Any, Params], Any]:
     def ask(log: Any, params: Params) -> Any:
-        from django.contrib.postgres.fields import ArrayField
-        from django.db.models import Aggregate, Count, FloatField, Q
         from django.db.models.functions import TruncDay, TruncHour
-
-        class Percentiles(Aggregate):
-            template = "percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY %(expressions)s)"
-            output_field = ArrayField(FloatField())
 
         trunc = {"hour": TruncHour, "day": TruncDay}[interval]
         found = _filtered(log, params).annotate(start=trunc("requested_at", tzinfo=MADRID)).values("start", *by)
-        measures = {
-            "n": Count("id"),
-            "bad": Count("id", filter=Q(status_code__gte=400)),
-            "p": Percentiles("response_ms"),
-        }
-        return list(found.annotate(**measures).order_by("start", *by))
+        return list(found.annotate(**_peer_measures()).order_by("start", *by))
 
     return ask
 
@@ -178,6 +182,11 @@ def _object(chance: random.Random, facts: Facts) -> Params:
     return {"object_id": chance.choice(facts.objects)}
 
 
+def _suggested(chance: random.Random, facts: Facts) -> Params:
+    column, prefix = chance.choice([("user", chance.choice(facts.users)[:2]), ("host", "a"), ("view", "isp.")])
+    return {"column": column, "prefix": prefix}
+
+
 def _history(store: Store, params: Params) -> Any:
     return store.history(history.parse(MultiDict(), "cpe", params["object_id"], MADRID))
 
@@ -213,6 +222,54 @@ def _peer_beside(log: Any, params: Params) -> Any:
     item = log.objects.get(pk=params["pk"])
     before = log.objects.filter(requested_at__lt=item.requested_at).order_by("-requested_at").first()
     return before, log.objects.filter(requested_at__gt=item.requested_at).order_by("requested_at").first()
+
+
+def _with_related(store: Store, params: Params) -> Any:
+    item = store.row(API_REQUESTS, params["id"])
+    assert item
+    return store.related(API_REQUESTS, [item])
+
+
+def _ranking(table: str) -> Callable[[Store, Params], Any]:
+    return lambda store, params: store.ranking(rankings.parse(MultiDict({**params, "table": table}), MADRID))
+
+
+def _peer_ranking(*by: str) -> Callable[[Any, Params], Any]:
+    def ask(log: Any, params: Params) -> Any:
+        from django.db.models import Max
+
+        found = _filtered(log, params).values(*by).annotate(last=Max("requested_at"), **_peer_measures())
+        return list(found.order_by("-n")[:25])
+
+    return ask
+
+
+def _integration(store: Store, params: Params) -> Any:
+    args = MultiDict({name: value for name, value in params.items() if name != "user"})
+    return store.integration(integrations.parse(args, params["user"], MADRID))
+
+
+def _peer_integration(log: Any, params: Params) -> Any:
+    """Failures and addresses; it has no runs."""
+    from django.db.models import Count, Max, Min, Q
+
+    found = _filtered(log, params)
+    times = {"n": Count("id"), "first": Min("requested_at"), "last": Max("requested_at")}
+    failed = found.filter(status_code__gte=400).values("status_code", "method", "view")
+    addresses = found.values("remote_addr").annotate(bad=Count("id", filter=Q(status_code__gte=400)), **times)
+    return list(failed.annotate(**times).order_by("-n")[:26]), list(addresses.order_by("-n")[:21])
+
+
+def _suggestions(store: Store, params: Params) -> Any:
+    return store.values(API_REQUESTS, params["column"], params["prefix"], 8)
+
+
+def _peer_suggestions(log: Any, params: Params) -> Any:
+    from django.db.models import Count
+
+    name = {"user": "username_persistent"}.get(params["column"], params["column"])
+    found = log.objects.filter(**{f"{name}__istartswith": params["prefix"]})
+    return list(found.values(name).annotate(n=Count("id")).order_by("-n")[:8])
 
 
 def _admin(store: Store, params: Params) -> Any:
@@ -273,6 +330,11 @@ VIEWS: list[View] = [
         _peer_trends("day", "username_persistent"),
         True,
     ),
+    View("endpoints, 30 days", _span(30), _ranking("endpoints"), _peer_ranking("view", "method"), True),
+    View("integrations, 30 days", _span(30), _ranking("users"), _peer_ranking("username_persistent"), True),
+    View("an integration, 30 days", _with(_span(30), user=_user), _integration, _peer_integration, True),
+    View("what is slow in a month", _span(30), lambda store, params: store.slowest(_query(params))),
+    View("suggestions", _suggested, _suggestions, _peer_suggestions),
     View("object's history", _object, _history, _peer_history),
     View(
         "row",
@@ -281,6 +343,7 @@ VIEWS: list[View] = [
         lambda log, params: log.objects.get(pk=params["pk"]),
     ),
     View("row with those beside it", _one, _beside, _peer_beside),
+    View("row with what it changed", _one, _with_related),
     View("admin report", _nothing, _admin, _peer_admin),
     View("admin report of an object", _object, _admin, _peer_admin),
 ]

@@ -115,8 +115,7 @@ def test_rankings_are_those_of_the_rows(store: Store, table: str, compare: str) 
         length = (asked.trend.until - asked.trend.since) / SPARK_POINTS
         spark = [[0, 0] for _ in range(SPARK_POINTS)]
         for row in now.get(key, []):
-            minute = row["requested_at"].replace(second=0, microsecond=0)
-            place = spark[int((minute - asked.trend.since) / length)]
+            place = spark[int((row["requested_at"] - asked.trend.since) / length)]
             place[0] += 1
             place[1] += row["status_code"] >= 400
         assert item["spark"] == [tuple(place) for place in spark]
