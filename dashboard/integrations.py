@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
 from dashboard import filters, rows
-from dashboard.clickhouse import ClickHouse
+from dashboard.clickhouse import SCATTERED, ClickHouse
 from dashboard.columns import API_REQUESTS
-from dashboard.conditions import Bind
+from dashboard.conditions import Bind, at
 from dashboard.failures import failure
 from dashboard.filters import N_, Problems, binder, time_range
 from dashboard.rows import Item
@@ -40,6 +42,10 @@ GAP_EXPECTED = N_("seconds from 1 to 86,400")
 USER_EXPECTED = N_("text without NUL, in valid UTF-8, of at most 2,000 characters")
 
 _PATH = "/integrations"
+# What makes failures alike.
+_KIND = ("status_code", "method", "route", "failure")
+# Most rows on the way are other users': sorting those that are left is sooner done than reading in the table's order.
+_UNORDERED = {"optimize_read_in_order": 0}
 _ESCAPE = "~"
 
 
@@ -148,6 +154,7 @@ def read(clickhouse: ClickHouse, query: IntegrationQuery) -> Integration:
     """
     failures, failed_rows = _failures(clickhouse, query)
     runs, more_runs, alone, run_rows = _runs(clickhouse, query)
+    failures = _with_events(clickhouse, query, failures, runs)
     addresses = _addresses(clickhouse, query)
     return Integration(
         failures[:MOST_FAILURES],
@@ -163,70 +170,98 @@ def read(clickhouse: ClickHouse, query: IntegrationQuery) -> Integration:
 
 
 def _failures(clickhouse: ClickHouse, query: IntegrationQuery) -> tuple[list[Item], int]:
-    """The kinds of failures, one more than are shown, and how many rows were looked at."""
+    """The kinds of failures without their events, one more than are shown, and how many rows were looked at."""
     parameters: dict[str, str | bytes] = {}
     bind = binder(parameters)
-    names = ("status_code", "method", "route", "failure")
+    names = ", ".join(_KIND)
     found = clickhouse.query(
-        f"SELECT {', '.join(names)}, count() AS times, min(requested_at), max(requested_at) AS last, "
-        "argMin(event_id, (requested_at, event_id)), argMax(event_id, (requested_at, event_id)), "
-        "sum(times) OVER () "
-        f"FROM (SELECT status_code, method, route, event_id, requested_at, {failure(bind)} AS failure "
+        f"SELECT {names}, count() AS times, min(requested_at), max(requested_at) AS last, sum(times) OVER () "
+        f"FROM (SELECT status_code, method, route, requested_at, {failure(bind)} AS failure "
         f"FROM {API_REQUESTS.table} WHERE {query.where(bind)} AND status_code >= 400 "
         f"ORDER BY requested_at DESC LIMIT {MOST_FAILED_ROWS}) "
-        f"GROUP BY {', '.join(names)} ORDER BY times DESC, last DESC, {', '.join(names)} LIMIT {MOST_FAILURES + 1}",
+        f"GROUP BY {names} ORDER BY times DESC, last DESC, {names} LIMIT {MOST_FAILURES + 1}",
         parameters,
         max_execution_time=SECONDS,
+        **_UNORDERED,
     )
-    items = []
-    for status, *texts, count, first_at, last_at, first_id, last_id, _total in found:
-        item: Item = dict(zip(names, [status, *map(rows.text, texts)], strict=True))
-        item |= {"count": count, "first_at": first_at, "last_at": last_at}
-        items.append(item | {"first_id": str(first_id), "last_id": str(last_id)})
-    payloads = _payloads(clickhouse, query, [item[name] for item in items for name in ("first_id", "last_id")])
-    for item in items:
-        for end in ("first", "last"):
-            item[f"{end}_data"] = payloads.get(item[f"{end}_id"], "")
+    items = [
+        {**_kind(row), "count": count, "first_at": first_at, "last_at": last_at}
+        for *row, count, first_at, last_at, _total in found
+    ]
     return items, found[0][-1] if found else 0
 
 
-def _payloads(clickhouse: ClickHouse, query: IntegrationQuery, ids: Sequence[str]) -> dict[str, str]:
-    """The beginning of the bodies of these requests."""
-    if not ids:
-        return {}
+def _with_events(
+    clickhouse: ClickHouse, query: IntegrationQuery, failures: Sequence[Item], runs: Sequence[Item]
+) -> list[Item]:
+    """The failures with the ids and bodies of their first and last event; the runs get the id of their first failure.
+
+    A failure whose events are not there any more is left out.
+    """
+    ends = ("first", "last")
+    wanted = [item[f"{end}_at"] for item in failures for end in ends]
+    wanted += [run["first_failed_at"] for run in runs if run["errors"]]
     parameters: dict[str, str | bytes] = {}
     bind = binder(parameters)
-    any_of = ", ".join(bind(event_id, "UUID") for event_id in sorted(set(ids)))
-    found = clickhouse.query(
-        f"SELECT event_id, substring(data, 1, {PAYLOAD_BYTES}) FROM {API_REQUESTS.table} "
-        f"WHERE {query.where(bind)} AND event_id IN ({any_of})",
+    found = wanted and clickhouse.query(
+        f"SELECT status_code, method, route, {failure(bind)}, requested_at, event_id, "
+        f"substring(data, 1, {PAYLOAD_BYTES}) FROM {API_REQUESTS.table} "
+        f"WHERE {at('requested_at', wanted, bind)} AND {query.where(bind)} AND status_code >= 400 "
+        "ORDER BY requested_at, event_id",
         parameters,
         max_execution_time=SECONDS,
+        **SCATTERED,
     )
-    return {str(event_id): rows.text(data) for event_id, data in found}
+    events: dict[tuple[Any, ...], list[tuple[str, str]]] = defaultdict(list)
+    for *row, moment, event_id, data in found:
+        event = (str(event_id), rows.text(data))
+        for key in ((moment,), (moment, *_kind(row).values())):
+            events[key].append(event)
+    for run in runs:
+        at_once = events.get((run.pop("first_failed_at"),))
+        run["first_failed_id"] = at_once[0][0] if run["errors"] and at_once else None
+    complete = []
+    for item in failures:
+        kind = [item[name] for name in _KIND]
+        first, last = (events.get((item[f"{end}_at"], *kind)) for end in ends)
+        if first and last:
+            (first_id, first_data), (last_id, last_data) = first[0], last[-1]
+            more = {"first_id": first_id, "first_data": first_data, "last_id": last_id, "last_data": last_data}
+            complete.append(item | more)
+    return complete
+
+
+def _kind(row: Sequence[Any]) -> Item:
+    """The kind of a failure, from the values of `_KIND`."""
+    status, *texts = row
+    return dict(zip(_KIND, [status, *map(rows.text, texts)], strict=True))
 
 
 def _runs(clickhouse: ClickHouse, query: IntegrationQuery) -> tuple[list[Item], bool, int, int]:
-    """The latest runs, whether there are others, the requests of none, and how many rows were looked at."""
+    """The latest runs, whether there are others, the requests of none, and how many rows were looked at.
+
+    Runs have `first_failed_at` instead of that event's id.
+    """
     parameters: dict[str, str | bytes] = {}
     bind = binder(parameters)
-    by_time = "(ORDER BY requested_at, event_id ROWS BETWEEN {} PRECEDING AND CURRENT ROW)"
+    by_time = "(ORDER BY requested_at ROWS BETWEEN {} PRECEDING AND CURRENT ROW)"
     found = clickhouse.query(
-        "SELECT start, end, volume, failed, p95, failed_id, alone, looked_at, number FROM ("
+        "SELECT start, end, volume, failed, p95, failed_at, alone, looked_at, number FROM ("
         "SELECT *, countIf(volume = 1) OVER () AS alone, sum(volume) OVER () AS looked_at, "
         "countIf(volume > 1) OVER () AS number FROM ("
         "SELECT min(requested_at) AS start, max(requested_at) AS end, count() AS volume, "
         "countIf(status_code >= 400) AS failed, quantileExact(0.95)(response_ms) AS p95, "
-        "argMinIf(event_id, (requested_at, event_id), status_code >= 400) AS failed_id "
+        "minIf(requested_at, status_code >= 400) AS failed_at "
         f"FROM (SELECT *, sum(begins) OVER {by_time.format('UNBOUNDED')} AS run "
-        "FROM (SELECT requested_at, event_id, status_code, response_ms, dateDiff('millisecond', "
+        "FROM (SELECT requested_at, status_code, response_ms, dateDiff('millisecond', "
         f"lagInFrame(requested_at, 1, requested_at) OVER {by_time.format('1')}, requested_at) "
         f"> {bind(query.gap * 1000, 'Int64')} AS begins "
-        "FROM (SELECT requested_at, event_id, status_code, response_ms "
+        "FROM (SELECT requested_at, status_code, response_ms "
         f"FROM {API_REQUESTS.table} WHERE {query.where(bind)} ORDER BY requested_at DESC LIMIT {MOST_RUN_ROWS}))) "
         f"GROUP BY run)) ORDER BY volume = 1, start DESC LIMIT {MOST_RUNS}",
         parameters,
         max_execution_time=SECONDS,
+        **_UNORDERED,
     )
     items: list[Item] = [
         {
@@ -235,9 +270,9 @@ def _runs(clickhouse: ClickHouse, query: IntegrationQuery) -> tuple[list[Item], 
             "count": count,
             "errors": errors,
             "p95": round(p95, 3) if count >= MINIMUM_SAMPLE["p95"] else None,
-            "first_failed_id": str(failed_id) if errors else None,
+            "first_failed_at": failed_at,
         }
-        for start, end, count, errors, p95, failed_id, *_ in found
+        for start, end, count, errors, p95, failed_at, *_ in found
         if count > 1
     ]
     alone, looked_at, number = found[0][-3:] if found else (0, 0, 0)
