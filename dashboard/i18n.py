@@ -8,8 +8,9 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel.dates import format_timedelta
+from babel.numbers import NumberPattern, format_decimal, parse_pattern
 from flask import Flask, g, session
-from flask_babel import Babel, format_decimal, get_domain, get_locale, gettext, refresh
+from flask_babel import Babel, get_domain, get_locale, gettext, refresh
 from flask_login import current_user
 
 from dashboard.accounts import LANGUAGES, Preferences
@@ -54,8 +55,10 @@ def init_app(app: Flask) -> None:
 
 def language() -> str:
     """`es` or `en`: the user's choice, else the session's, else the installation's."""
-    chosen = _preferences().language or session.get("language")
-    return chosen if chosen in LANGUAGES else state().settings.language
+    if "language" not in g:
+        chosen = _preferences().language or session.get("language")
+        g.language = chosen if chosen in LANGUAGES else state().settings.language
+    return g.language  # type: ignore[no-any-return]
 
 
 def zone() -> ZoneInfo:
@@ -88,12 +91,12 @@ def zone_names() -> list[str]:
 
 def number(value: float) -> str:
     """A whole number with the language's thousands separators."""
-    return str(format_decimal(round(value), format="#,##0"))
+    return _written(round(value), "#,##0", language())
 
 
 def decimal(value: float, digits: int = 3) -> str:
     """A number with a fixed count of decimals."""
-    return str(format_decimal(value, format="#,##0." + "0" * digits))
+    return _written(value, "#,##0." + "0" * digits, language())
 
 
 def milliseconds(value: float | None) -> str:
@@ -107,7 +110,7 @@ def milliseconds(value: float | None) -> str:
 
 def shortest(value: float) -> str:
     """A number with no more decimals than it needs."""
-    return str(format_decimal(value, format="#,##0.###"))
+    return _written(value, "#,##0.###", language())
 
 
 def local(value: datetime) -> datetime:
@@ -163,9 +166,20 @@ def use_times(chosen: str) -> None:
 
 def forget() -> None:
     """Read the preferences anew, after they were changed."""
-    for name in ("preferences", "zone", "translations"):
+    for name in ("preferences", "language", "zone", "translations"):
         g.pop(name, None)
     refresh()
+
+
+# A page of trends writes thousands of numbers, most of them twice: in a chart and in its table.
+@lru_cache(maxsize=20_000)
+def _written(value: float, pattern: str, locale: str) -> str:
+    return format_decimal(value, format=_pattern(pattern), locale=locale)
+
+
+@lru_cache(maxsize=100)
+def _pattern(text: str) -> NumberPattern:
+    return parse_pattern(text)
 
 
 def _translations() -> Any:
