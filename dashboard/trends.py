@@ -69,6 +69,22 @@ class TrendsTooMany(FilterErrors):
         super().__init__([FilterError("by", "", TOO_MANY_POINTS)])
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """SQL: the rows that are added up, when they were, and their number, errors and quantiles of response times."""
+
+    rows: str
+    time: str
+    count: str
+    errors: str
+    quantiles: str
+
+
+def _states(rows: str) -> _Source:
+    """Rows that each have the numbers of a minute or an hour, and a state of its response times."""
+    return _Source(rows, "minute", "sum(count)", "sum(errors)", f"{MERGE}{LEVELS}(response_ms)")
+
+
 @dataclass(frozen=True)
 class TrendQuery:
     """What trends to compute.
@@ -118,13 +134,13 @@ class TrendQuery:
         Args:
             many: whether there are at least `MANY_ROWS` requests in the period.
         """
-        minute = self.shift.forward("minute", bind) if self.shift else "minute"
-        start = f"toUnixTimestamp({INTERVALS[self.interval][1]}({minute}, {bind(self.zone.key, 'String')}))"
+        source = self._source(bind, many)
+        time = self.shift.forward(source.time, bind) if self.shift else source.time
+        start = f"toUnixTimestamp({INTERVALS[self.interval][1]}({time}, {bind(self.zone.key, 'String')}))"
         groups = "".join(f", {column.name}" for column in self.by)
-        source, quantiles = self._source(bind, many)
         return (
-            f"SELECT {start} AS start{groups}, sum(count), sum(errors), {quantiles}{LEVELS}(response_ms) "
-            f"FROM {source} GROUP BY start{groups} ORDER BY start{groups} LIMIT {bind(self.limit + 1, 'UInt32')}"
+            f"SELECT {start} AS start{groups}, {source.count}, {source.errors}, {source.quantiles} FROM {source.rows} "
+            f"GROUP BY start{groups} ORDER BY start{groups} LIMIT {bind(self.limit + 1, 'UInt32')}"
         )
 
     @property
@@ -132,26 +148,20 @@ class TrendQuery:
         """Names of the columns that it groups and filters by."""
         return {column.name for column in self.by} | {condition.column.name for condition in self.conditions}
 
-    def _source(self, bind: Bind, many: bool) -> tuple[str, str]:
-        """The rows to add up, and what makes quantiles of their `response_ms`.
-
-        The rollup per minute; for longer intervals requests by the hour where a projection has them, which there are
-        fewer of; else the requests, since states of an hour cost more than the few requests of a group in it.
-        """
+    def _source(self, bind: Bind, many: bool) -> _Source:
+        """The rollup per minute; for longer intervals requests by the hour where a projection has them, which there are
+        fewer of; else the requests, since states of an hour cost more than the few requests of a group in it."""
         tests = [condition.sql(bind) for condition in self.conditions]
         # An hour that is moved by a part of an hour lies in two.
         moved = self.shift is not None and self.shift.seconds % 3600
         if self.interval == "minute" or moved or not hours.whole(self.zone, self.since, self.until):
             tests += filters.time_range("minute", self.since, self.until, bind)
-            return f"api_requests_per_minute WHERE {' AND '.join(tests)}", MERGE
-        names = "".join(f", {column.name}" for column in self.by)
+            return _states(f"api_requests_per_minute WHERE {' AND '.join(tests)}")
         if len(self.columns) > 1 or not self.columns <= BY_HOUR or (self.columns == {"user"} and not many):
             where = " AND ".join([*filters.time_range("requested_at", self.since, self.until, bind), *tests])
-            return (
-                f"(SELECT toStartOfHour(requested_at) AS minute{names}, 1 AS count, status_code >= 400 AS errors, "
-                f"response_ms FROM api_requests WHERE {where})",
-                DIRECT,
-            )
+            numbers = ("count()", "countIf(status_code >= 400)", f"{DIRECT}{LEVELS}(response_ms)")
+            return _Source(f"api_requests WHERE {where}", "requested_at", *numbers)
+        names = "".join(f", {column.name}" for column in self.by)
         parts = []
         for bounds in hours.ranges(self.since, self.until, bind):
             where = " AND ".join([*bounds, *tests]) or "1"
@@ -161,8 +171,9 @@ class TrendQuery:
                 f"{STATE}{LEVELS}(response_ms) AS state FROM api_requests WHERE {where} GROUP BY hour{names}"
             )
         union = " UNION ALL ".join(parts)
-        source = f"(SELECT hour AS minute{names}, rows AS count, failed AS errors, state AS response_ms FROM ({union}))"
-        return source, MERGE
+        return _states(
+            f"(SELECT hour AS minute{names}, rows AS count, failed AS errors, state AS response_ms FROM ({union}))"
+        )
 
     def starts(self) -> Iterator[dt.datetime]:
         """Start of every interval from `since` to `until` in UTC, those without requests included."""
