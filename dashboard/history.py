@@ -8,6 +8,7 @@ import heapq
 import re
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -146,7 +147,7 @@ def read(clickhouse: ClickHouse, query: HistoryQuery, *, read_json: Callable[[st
         StoreError: no answer within the limits.
     """
     start = time.perf_counter()
-    overview = _overview(clickhouse, query)
+    overview, name, deleted_at = _overview(clickhouse, query)
     # Only these can be on the page, whichever report they are of.
     newest = set(heapq.nlargest(query.per_page + 2, {instant for _, _, instants in overview for instant in instants}))
     found: list[Item] = []
@@ -157,7 +158,6 @@ def read(clickhouse: ClickHouse, query: HistoryQuery, *, read_json: Callable[[st
     items = found[: query.per_page]
     _link(clickhouse, items)
     last = items[-1] if len(found) > query.per_page else None
-    name, deleted_at = _last_known(clickhouse, query)
     return History(
         items,
         sum(count for _, count, _ in overview),
@@ -177,23 +177,11 @@ def related(clickhouse: ClickHouse, report: Report, items: Sequence[Item]) -> di
     Returns:
         At most `MOST_RELATED` rows for each id; ids without rows are missing.
     """
-    other = API_REQUESTS if report is ADMIN_CHANGES else ADMIN_CHANGES
-    wanted = sorted({item["request_id"] for item in items if item["request_id"]})
-    if not wanted:
-        return {}
-    instants = [item[report.time_column] for item in items if item["request_id"]]
-    earlier, later = (AFTER, BEFORE) if report is ADMIN_CHANGES else (BEFORE, AFTER)
     parameters: dict[str, str | bytes] = {}
-    bind = binder(parameters)
-    bounds = time_range(other.time_column, _clamped(min(instants), -earlier), _clamped(max(instants), later), bind)
-    any_of = ", ".join(bind(value, "String") for value in wanted)
-    found = clickhouse.query(
-        f"SELECT {_selected(other)} FROM {other.table} WHERE request_id IN ({any_of}) AND {' AND '.join(bounds)} "
-        f"ORDER BY {other.time_column}, event_id LIMIT {MOST_RELATED} BY request_id",
-        parameters,
-    )
+    sql = _of_the_same_request(report, items, _selected(_other(report)), binder(parameters))
+    found = sql and clickhouse.query(sql, parameters)
     by_id: dict[str, list[Item]] = {}
-    for item in _items(other, found):
+    for item in _items(_other(report), found or []):
         by_id.setdefault(item["request_id"], []).append(item)
     return by_id
 
@@ -218,23 +206,35 @@ def _place(item: Item) -> tuple[dt.datetime, int, int]:
     return item["at"], number % 2**64, number >> 64
 
 
-def _overview(clickhouse: ClickHouse, query: HistoryQuery) -> list[tuple[Report, int, list[dt.datetime]]]:
-    """Of each report, how many entries it has and the times of those that may be on the page, from its projection."""
-    reports = (ADMIN_CHANGES, API_REQUESTS)
+def _overview(
+    clickhouse: ClickHouse, query: HistoryQuery
+) -> tuple[list[tuple[Report, int, list[dt.datetime]]], str, dt.datetime | None]:
+    """Of each report, how many entries it has and the times of those that may be on the page, from its projection.
+
+    And what the object was last called, and when it was deleted, whatever the query's range.
+    """
     parameters: dict[str, str | bytes] = {}
     bind = binder(parameters)
     before = f"time <= {bind(query.before[0], conditions.TIME)}" if query.before else "1"
-    # One more than the page has, since all entries of the first time may be on the pages before.
-    times = f"arraySlice(arrayReverseSort(groupUniqArrayIf(time, {before})), 1, {bind(query.per_page + 2, 'UInt16')})"
+
+    def times(within: str) -> str:
+        # One more than the page has, since all entries of the first time may be on the pages before.
+        most = bind(query.per_page + 2, "UInt16")
+        return f"arraySlice(arrayReverseSort(groupUniqArrayIf(time, {within} AND {before})), 1, {most})"
+
+    within = " AND ".join(time_range("time", query.since, query.until, bind)) or "1"
     found = clickhouse.query(
-        " UNION ALL ".join(
-            f"SELECT {place} AS place, count(), {times} FROM (SELECT {report.time_column} AS time FROM {report.table} "
-            f"WHERE {' AND '.join(_tests(query, report, bind))})"
-            for place, report in enumerate(reports)
-        ),
+        f"SELECT 0 AS place, countIf({within}), {times(within)}, "
+        "argMaxIf(object_repr, (time, event_id), object_repr != ''), argMax(toString(action), (time, event_id)), "
+        "max(time) FROM (SELECT changed_at AS time, event_id, action, object_repr FROM admin_changes "
+        f"WHERE {' AND '.join(_of_object(query, bind))}) "
+        f"UNION ALL SELECT 1, count(), {times('1')}, '', '', max(time) FROM (SELECT requested_at AS time "
+        f"FROM api_requests WHERE {' AND '.join(_tests(query, API_REQUESTS, bind))})",
         parameters,
     )
-    return [(reports[place], count, list(instants)) for place, count, instants in sorted(map(tuple, found))]
+    (_, *changes, name, action, changed_at), (_, *requests, _, _, _) = sorted(found, key=lambda row: row[0])
+    overview = [(ADMIN_CHANGES, *changes), (API_REQUESTS, *requests)]
+    return overview, rows.text(name), changed_at if rows.text(action) == "deletion" else None
 
 
 def _entries(
@@ -260,38 +260,61 @@ def _entries(
     return _items(report, found, read_json)
 
 
-def _last_known(clickhouse: ClickHouse, query: HistoryQuery) -> tuple[str, dt.datetime | None]:
-    found = clickhouse.query(
-        "SELECT argMaxIf(object_repr, (changed_at, event_id), object_repr != ''), "
-        "argMax(toString(action), (changed_at, event_id)), max(changed_at) FROM admin_changes "
-        "WHERE object_type = {type:String} AND object_id = {id:String}",
-        {"type": query.object_type, "id": query.object_id},
-    )
-    name, action, changed_at = found[0]
-    return rows.text(name), changed_at if rows.text(action) == "deletion" else None
+def _of_object(query: HistoryQuery, bind: conditions.Bind) -> list[str]:
+    return [f"object_type = {bind(query.object_type, 'String')}", f"object_id = {bind(query.object_id, 'String')}"]
 
 
 def _tests(query: HistoryQuery, report: Report, bind: conditions.Bind) -> list[str]:
     """SQL tests for the entries on all pages."""
-    tests = [
-        f"object_type = {bind(query.object_type, 'String')}",
-        f"object_id = {bind(query.object_id, 'String')}",
-        *time_range(report.time_column, query.since, query.until, bind),
-    ]
+    tests = [*_of_object(query, bind), *time_range(report.time_column, query.since, query.until, bind)]
     if report is API_REQUESTS and not query.reads:
         tests.append(f"method NOT IN ({', '.join(bind(method, 'String') for method in READS)})")
     return tests
 
 
-def _link(clickhouse: ClickHouse, items: list[Item]) -> None:
+def _link(clickhouse: ClickHouse, items: Sequence[Item]) -> None:
     """Add `linked` and `actor`."""
-    for report in (ADMIN_CHANGES, API_REQUESTS):
-        mine = [item for item in items if item["report"] == report.name]
-        by_id = related(clickhouse, report, mine)
-        for item in mine:
-            others = by_id.get(item["request_id"], [])
-            item["linked"] = [other["event_id"] for other in others]
-            item["actor"] = actor(item, others)
+    parameters: dict[str, str | bytes] = {}
+    bind = binder(parameters)
+    parts = [
+        _of_the_same_request(
+            report,
+            [item for item in items if item["report"] == report.name],
+            f"'{report.name}', request_id, event_id, {user_agent}",
+            bind,
+        )
+        for report, user_agent in ((ADMIN_CHANGES, "user_agent"), (API_REQUESTS, "''"))
+    ]
+    sql = " UNION ALL ".join(filter(None, parts))
+    by_id: dict[tuple[str, str], list[Item]] = defaultdict(list)
+    for name, request_id, event_id, user_agent in clickhouse.query(sql, parameters) if sql else ():
+        # As much of an API request as `actor` asks for.
+        other = {"event_id": str(event_id), "method": "", "user_agent": rows.text(user_agent)}
+        by_id[rows.text(name), rows.text(request_id)].append(other)
+    for item in items:
+        others = by_id.get((item["report"], item["request_id"]), [])
+        item["linked"] = [other["event_id"] for other in others]
+        item["actor"] = actor(item, others)
+
+
+def _of_the_same_request(report: Report, items: Sequence[Item], selected: str, bind: conditions.Bind) -> str:
+    """SQL for the rows of the other report with the request ids of `items`, oldest first; empty if these have none."""
+    other = _other(report)
+    wanted = sorted({item["request_id"] for item in items if item["request_id"]})
+    if not wanted:
+        return ""
+    instants = [item[report.time_column] for item in items if item["request_id"]]
+    earlier, later = (AFTER, BEFORE) if report is ADMIN_CHANGES else (BEFORE, AFTER)
+    bounds = time_range(other.time_column, _clamped(min(instants), -earlier), _clamped(max(instants), later), bind)
+    any_of = ", ".join(bind(value, "String") for value in wanted)
+    return (
+        f"SELECT {selected} FROM {other.table} WHERE request_id IN ({any_of}) AND {' AND '.join(bounds)} "
+        f"ORDER BY {other.time_column}, event_id LIMIT {MOST_RELATED} BY request_id"
+    )
+
+
+def _other(report: Report) -> Report:
+    return API_REQUESTS if report is ADMIN_CHANGES else ADMIN_CHANGES
 
 
 def _selected(report: Report) -> str:
