@@ -164,6 +164,7 @@ def test_nothing_moves_while_a_page_loads(browser: Browser, site: Site, size: st
 def test_the_theme_is_the_systems_or_the_users(browser: Browser, site: Site) -> None:
     ground = "getComputedStyle(document.documentElement).backgroundColor"
     with Visit(browser, site, color_scheme="dark") as page:
+        page.goto("/")
         dark = page.evaluate(ground)
         page.locator(".user-menu summary").click()
         page.get_by_role("button", name="Claro").click()

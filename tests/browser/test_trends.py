@@ -157,6 +157,7 @@ def test_what_stands_out_comes_after_the_page_and_leads_to_its_requests(browser:
 @pytest.mark.parametrize("size", SIZES)
 def test_from_the_menu_to_an_integration_and_its_first_failure(browser: Browser, site: Site, size: str) -> None:
     with Visit(browser, site, viewport=SIZES[size]) as page:
+        page.goto("/")
         page.get_by_role("link", name="Integraciones").click()
         page.wait_for_url("**/integrations")
         loaded(page, f"/integrations?{PERIOD}")
