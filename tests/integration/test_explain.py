@@ -11,7 +11,7 @@ import clickhouse_connect
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from dashboard import history, trends
+from dashboard import history, integrations, rankings, trends
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import API_REQUESTS
 from dashboard.filters import Query, parse
@@ -134,6 +134,30 @@ def test_trends_by_user_read_states_where_requests_are_many(
     assert re.findall(r"\((per_hour\w*)\)", read) == ([projection] if projection else [])
 
 
+@pytest.mark.parametrize(
+    ("ask", "questions"),
+    [
+        (lambda store: store.ranking(rankings.parse(MultiDict(MONTH | {"table": "endpoints"}), UTC)), 1),
+        (lambda store: store.ranking(rankings.parse(MultiDict(MONTH | {"table": "users"}), UTC)), 1),
+        (lambda store: store.integration(integrations.parse(MultiDict(MONTH), "crm-7", UTC)), 4),
+        (lambda store: store.slowest(query(**MONTH)), 3),
+    ],
+)
+def test_what_is_computed_from_the_rows_reads_those_of_its_range(
+    settings: Settings, ask: Callable[[Store], Any], questions: int
+) -> None:
+    found = plans(settings, ask)
+    assert len(found) == questions
+    for plan in found:
+        left, before = granules(plan, "PrimaryKey")
+        assert left < before / PARTS * 1.5, plan
+
+
+def test_suggestions_are_read_from_hours(settings: Settings) -> None:
+    [plan] = plans(settings, lambda store: store.values(API_REQUESTS, "user", "crm", 10))
+    assert "(per_hour_by_user)" in plan
+
+
 def test_minutes_come_from_the_rollup(settings: Settings) -> None:
     ask = trend(interval="minute", to="2026-03-02")
     assert "api_requests_per_minute" in plans(settings, ask)[0]
@@ -216,6 +240,9 @@ def test_a_row_and_its_object(settings: Settings) -> None:
     [plan] = plans(settings, lambda store: store.row(API_REQUESTS, "00000000-0000-4000-8000-000000000000"))
     left, before = granules(plan, "event_id_index")
     assert left < before / 4
+    [item] = Store(settings).page(query(request_id="r777")).items
+    [plan] = plans(settings, lambda store: store.related(API_REQUESTS, [item]))
+    assert "request_id_index" in plan
     asked = history.parse(MultiDict(), "cpe", "777", UTC)
     overview, *others = plans(settings, lambda store: store.history(asked))
     assert overview.count("(by_object)") == 2
