@@ -179,9 +179,9 @@ def related(clickhouse: ClickHouse, report: Report, items: Sequence[Item]) -> di
     """
     parameters: dict[str, str | bytes] = {}
     sql = _of_the_same_request(report, items, _selected(_other(report)), binder(parameters))
-    found = sql and clickhouse.query(sql, parameters)
+    found = clickhouse.query(sql, parameters) if sql else ()
     by_id: dict[str, list[Item]] = {}
-    for item in _items(_other(report), found or []):
+    for item in _items(_other(report), found):
         by_id.setdefault(item["request_id"], []).append(item)
     return by_id
 
