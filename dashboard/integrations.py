@@ -203,15 +203,13 @@ def _with_events(
     wanted += [run["first_failed_at"] for run in runs if run["errors"]]
     parameters: dict[str, str | bytes] = {}
     bind = binder(parameters)
-    found = wanted and clickhouse.query(
+    sql = (
         f"SELECT status_code, method, route, {failure(bind)}, requested_at, event_id, "
         f"substring(data, 1, {PAYLOAD_BYTES}) FROM {API_REQUESTS.table} "
         f"WHERE {at('requested_at', wanted, bind)} AND {query.where(bind)} AND status_code >= 400 "
-        "ORDER BY requested_at, event_id",
-        parameters,
-        max_execution_time=SECONDS,
-        **SCATTERED,
+        "ORDER BY requested_at, event_id"
     )
+    found = clickhouse.query(sql, parameters, max_execution_time=SECONDS, **SCATTERED) if wanted else ()
     events: dict[tuple[Any, ...], list[tuple[str, str]]] = defaultdict(list)
     for *row, moment, event_id, data in found:
         event = (str(event_id), rows.text(data))

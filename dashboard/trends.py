@@ -1,4 +1,4 @@
-"""Trends: requests, errors and response times per interval, from the rollup per minute."""
+"""Trends: requests, errors and response times per interval, from hours, the rollup per minute, or the requests."""
 
 # ruff: noqa: S608 (names in SQL text come from columns.py; values are always parameters)
 from __future__ import annotations

@@ -153,6 +153,15 @@ def test_what_is_computed_from_the_rows_reads_those_of_its_range(
         assert left < before / PARTS * 1.5, plan
 
 
+def test_what_is_slow_reads_the_sizes_of_payloads_alone(settings: Settings) -> None:
+    *_, plan = plans(settings, lambda store: store.slowest(query(**MONTH)))
+    found = re.search(r"ReadFromMergeTree.*?Output: ([^\n]*)", plan, re.DOTALL)
+    assert found, plan
+    read = set(found[1].split(", "))
+    assert read > {"data.size", "response.size"}
+    assert not read & {"data", "response"}
+
+
 def test_suggestions_are_read_from_hours(settings: Settings) -> None:
     [plan] = plans(settings, lambda store: store.values(API_REQUESTS, "user", "crm", 10))
     assert "(per_hour_by_user)" in plan
