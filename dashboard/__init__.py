@@ -17,6 +17,8 @@ def create_app(settings: Settings) -> Flask:
         AccountError: the file of the accounts cannot be used.
     """
     # Imported here, so that the data side can be used without the web framework's extensions.
+    from flask_compress import Compress
+
     from dashboard import api, assets, changed, health, i18n, security, sentences, tracebacks, values, views
     from dashboard.accounts import Accounts
     from dashboard.saved import SavedViews
@@ -27,6 +29,9 @@ def create_app(settings: Settings) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     accounts = Accounts(settings.data / "dashboard.sqlite3")
     app.extensions[EXTENSION] = State(settings, Store(settings, security.asker), accounts, SavedViews(accounts))
+    # What is streamed goes out as it is made: a compressor would keep live rows back, and slow exports down.
+    app.config.update(COMPRESS_STREAMS=False)
+    Compress(app)
     assets.init_app(app)
     security.init_app(app, settings)
     i18n.init_app(app)

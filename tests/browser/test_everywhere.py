@@ -310,8 +310,12 @@ def seen(page: Page) -> tuple[str, list[str]]:
     return said, fields
 
 
-def test_every_page_is_light_and_nothing_moves(reader: Reader) -> None:
+def test_every_page_is_light_and_nothing_moves_on_a_slow_network(reader: Reader) -> None:
     page = reader.page
+    page.context.new_cdp_session(page).send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 50, "downloadThroughput": 60 * 1024, "uploadThroughput": 60 * 1024},
+    )
     for path in EVERY_PAGE:
         page.goto(path)
         page.wait_for_load_state("networkidle")

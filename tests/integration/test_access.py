@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
@@ -178,6 +179,17 @@ def test_pages_hold_nothing_inline_and_no_hostile_markup(user: FlaskClient, path
     for hostile in (sites.SCRIPT, sites.ATTRIBUTE, "\u202e", "\x1b", "\u200b", "\ud800"):
         assert hostile not in answer.text
     assert len(answer.text) < 3_000_000
+
+
+def test_what_is_made_at_once_is_compressed_and_what_is_streamed_is_not(user: FlaskClient) -> None:
+    for path in ("/api-requests?per_page=500", "/api/v1/openapi.json"):
+        assert "Content-Encoding" not in user.get(path).headers
+        packed = user.get(path, headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert len(gzip.decompress(packed.data)) > 3 * len(packed.data)
+        assert "Accept-Encoding" in packed.headers["Vary"]
+    for path in ("/api-requests.csv", "/api-requests/live"):
+        assert "Content-Encoding" not in user.get(path, headers={"Accept-Encoding": "gzip"}).headers
 
 
 def test_assets_are_kept_for_a_year_and_compressed(site: Site) -> None:
