@@ -14,9 +14,10 @@ from dashboard import charts, i18n
 from dashboard.address import Address
 from dashboard.charts import Chart, Series
 from dashboard.conditions import exact
+from dashboard.quantiles import NAMES as PERCENTILES
 from dashboard.ranges import parameter
 from dashboard.rows import Item
-from dashboard.trends import MINIMUM_SAMPLE, QUANTILES, TrendQuery, reliable
+from dashboard.trends import MINIMUM_SAMPLE, TrendQuery, reliable
 from dashboard.values import cell
 
 #: Lines of a chart of groups; fewer where each has a second one for the period compared with.
@@ -68,7 +69,7 @@ def drawings(query: TrendQuery, items: list[Item], links: Sequence[str]) -> list
     rate = Series(gettext("Error rate"), _percent("error_rate", now("error_rate")), look="errors")
     times = [
         Series(name, now(name), absent=few(name) if name != "p50" else "", look=f"s{place}")
-        for place, name in enumerate(QUANTILES)
+        for place, name in enumerate(PERCENTILES)
     ]
     return [
         Drawing(

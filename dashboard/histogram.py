@@ -123,27 +123,19 @@ def read(clickhouse: ClickHouse, query: Query, now: dt.datetime | None = None) -
     condition, parameters = query.where()
     bind = binder(parameters)
     starts = bind([_milliseconds(limit) for limit in limits[:-1]], "Array(Int64)")
-    kinds = [
-        Condition(report.by_name[kind.column], (kind.value,), False, query.zone).sql(bind)
-        for kind in KINDS[report.name]
-    ]
+    kinds = KINDS[report.name]
     settings: dict[str, str] = {}
     whole = all(limit.minute == limit.second == 0 for limit in limits)
     hour, counts = "toInt64(toUnixTimestamp(hour)) * 1000", ["sum(rows)"]
-    if whole and hours.classed(query):
-        source = hours.counted(query, bind, "hour", classes=[_statuses(kind) for kind in KINDS[report.name]])
+    if whole and hours.covered(query):
+        source = hours.counted(query, bind, "hour", classes=[_statuses(kind) for kind in kinds])
         counts += [f"sum(class{number})" for number in range(len(kinds))]
         settings = hours.prefer(hours.columns(query))
-    elif whole and hours.covered(query, "status_code"):
-        source = hours.counted(query, bind, "hour", "status_code")
-        counts += [f"sumIf(rows, {kind})" for kind in kinds]
-        settings = hours.prefer(hours.columns(query) | {"status_code"})
     else:
         source = f"{report.table} {f'WHERE {condition}' if condition else ''}"
-        hour, counts = (
-            f"toUnixTimestamp64Milli({report.time_column})",
-            ["count()", *(f"countIf({kind})" for kind in kinds)],
-        )
+        hour = f"toUnixTimestamp64Milli({report.time_column})"
+        of_kinds = [Condition(report.by_name[kind.column], (kind.value,), False, query.zone) for kind in kinds]
+        counts = ["count()", *(f"countIf({kind.sql(bind)})" for kind in of_kinds)]
     found = clickhouse.query(
         f"SELECT roundDown({hour}, {starts}) AS start, {', '.join(counts)} FROM {source} GROUP BY start",
         parameters,

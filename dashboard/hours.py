@@ -15,14 +15,32 @@ from dashboard.columns import API_REQUESTS
 from dashboard.conditions import TIME, Bind, Condition
 from dashboard.filters import Query, binder
 
-#: Columns by one of which a projection counts.
-COLUMNS = frozenset(("user", "route", "method", "status_code", "host", "view", "object_type", "action"))
-#: Columns whose hours also have the requests of each class of statuses.
-CLASSED = frozenset(("user",))
+#: The projections, and the columns by which each counts, those with the fewest rows first.
+PROJECTIONS = {
+    "per_hour_by_host": frozenset(("host",)),
+    "per_hour_by_status": frozenset(("status_code",)),
+    "per_hour_by_action": frozenset(("action",)),
+    "per_hour_by_object_type": frozenset(("object_type",)),
+    "per_hour_by_view": frozenset(("view",)),
+    "per_hour_by_endpoint": frozenset(("route", "method")),
+    "per_hour_by_user": frozenset(("user",)),
+}
+#: Columns by which there are no response times.
+UNTIMED = frozenset(("action", "object_type", "view"))
 HOUR = dt.timedelta(hours=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 # What the hour of a row can be.
 _LATEST = dt.datetime(2106, 1, 1, tzinfo=dt.UTC)
+
+
+def projection(names: Collection[str]) -> str:
+    """The projection that counts by the columns of these names; empty if there is none."""
+    return next((name for name, columns in PROJECTIONS.items() if columns.issuperset(names)), "")
+
+
+def timed(names: Collection[str]) -> bool:
+    """Whether a projection has response times by the columns of these names."""
+    return bool(projection(names)) and UNTIMED.isdisjoint(names)
 
 
 def columns(query: Query) -> set[str]:
@@ -32,14 +50,8 @@ def columns(query: Query) -> set[str]:
 
 def covered(query: Query, *more: str) -> bool:
     """Whether a projection counts the rows that match `query` by the columns `more`."""
-    names = columns(query) | set(more)
     texts = query.q or query.without_q
-    return query.report is API_REQUESTS and not texts and len(names) <= 1 and names <= COLUMNS
-
-
-def classed(query: Query) -> bool:
-    """Whether a projection counts the rows that match `query` by the class of their status, too."""
-    return covered(query) and bool(columns(query) & CLASSED)
+    return query.report is API_REQUESTS and not texts and bool(projection(columns(query) | set(more)))
 
 
 def whole(zone: ZoneInfo, since: dt.datetime, until: dt.datetime) -> bool:
@@ -48,10 +60,10 @@ def whole(zone: ZoneInfo, since: dt.datetime, until: dt.datetime) -> bool:
     return not any((moment.astimezone(zone).utcoffset() or dt.timedelta()) % HOUR for moment in moments)
 
 
-def prefer(columns: Collection[str]) -> dict[str, str]:
-    """Settings for a query of the projection by a column, or by none, so that ClickHouse need not weigh the others."""
-    names = [f"by_{name.removesuffix('_code')}" for name in columns]
-    return {"preferred_optimize_projection_name": "_".join(["per_hour", *names])} if len(names) <= 1 else {}
+def prefer(names: Collection[str]) -> dict[str, str]:
+    """Settings for a query of the projection by these columns, so that ClickHouse need not weigh the others."""
+    name = projection(names)
+    return {"preferred_optimize_projection_name": name} if name else {}
 
 
 def counted(query: Query, bind: Bind, *names: str, classes: Sequence[tuple[int, int]] = (), clause: str = "") -> str:
@@ -60,7 +72,7 @@ def counted(query: Query, bind: Bind, *names: str, classes: Sequence[tuple[int, 
     The fewer names, the sooner it is there, also from the same projection.
 
     Args:
-        classes: first and last status of each, whose rows are counted as `class0`, `class1`, …; see `classed`.
+        classes: first and last status of each, such as 200 and 299, whose rows are counted as `class0`, `class1`, ….
         clause: a SETTINGS clause, where the whole query has other settings.
     """
     tests = [condition.sql(bind) for condition in query.conditions if not _failed(condition)]
@@ -97,14 +109,6 @@ def count(clickhouse: ClickHouse, query: Query) -> int:
     parameters: dict[str, str | bytes] = {}
     sql = f"SELECT sum(rows) FROM {counted(query, binder(parameters))}"
     return int(clickhouse.query(sql, parameters, **prefer(columns(query)))[0][0])
-
-
-def total(clickhouse: ClickHouse, since: dt.datetime, until: dt.datetime) -> int:
-    """About how many requests there were between the two: those of their hours."""
-    parameters: dict[str, str | bytes] = {}
-    where = " AND ".join(_between("toStartOfHour(requested_at)", since, until, binder(parameters)))
-    sql = f"SELECT count() FROM {API_REQUESTS.table} WHERE {where}"
-    return int(clickhouse.query(sql, parameters, **prefer(()))[0][0])
 
 
 def ranges(since: dt.datetime | None, until: dt.datetime | None, bind: Bind) -> list[list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboard import filters, integrations, periods, rankings, trends
+from dashboard import filters, integrations, periods, quantiles, rankings, trends
 from dashboard.columns import API_REQUESTS, TREND_COLUMNS
 from dashboard.openapi_parts import (
     COUNT,
@@ -24,7 +24,7 @@ _MEASURES: dict[str, Any] = {
     "count": {**COUNT, "description": "Requests; percentiles of few say little."},
     "errors": {**COUNT, "description": "Requests answered with a status of 400 or more."},
     "error_rate": {"type": ["number", "null"], "description": "errors / count; null without requests."},
-    **dict.fromkeys(trends.QUANTILES, MILLISECONDS),
+    **dict.fromkeys(quantiles.NAMES, MILLISECONDS),
 }
 _BEFORE: dict[str, Any] = {
     "type": ["object", "null"],

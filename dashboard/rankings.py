@@ -1,8 +1,5 @@
-"""Endpoints and users by volume, errors or response times over a period.
-
-From the rows themselves, in one pass: where a minute or an hour of a group has few requests, as is usual, merging their
-states takes longer than computing them anew, and adding up the rollup for the small charts as long again.
-"""
+"""Endpoints and users by volume, errors or response times over a period: from the hours of a longer one where there are
+such, else from the requests."""
 
 # ruff: noqa: S608 (names in SQL text come from columns.py; values are always parameters)
 from __future__ import annotations
@@ -16,18 +13,20 @@ from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
-from dashboard import filters, rows, trends
+from dashboard import filters, hours, quantiles, rows, trends
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import TREND_COLUMNS, Column
 from dashboard.conditions import Bind
 from dashboard.filters import N_, Problems, binder, time_range
 from dashboard.rows import Item
-from dashboard.trends import LEVELS, MINIMUM_SAMPLE, TrendQuery
+from dashboard.trends import MINIMUM_SAMPLE, TrendQuery
 
 PER_PAGE = 25
 MAX_PER_PAGE = 500
 #: Intervals of a sparkline.
 SPARK_POINTS = 24
+#: From here on, an interval of a sparkline may begin and end with an hour instead.
+LONG = dt.timedelta(days=10)
 
 _COLUMNS = {column.name: column for column in TREND_COLUMNS}
 #: What can be ranked: the columns of a group.
@@ -49,7 +48,7 @@ SORTS = {
     "name": "",
     "count": "requests",
     "error_rate": _RATE,
-    **{name: _sampled(place, name) for place, name in enumerate(trends.QUANTILES, 1)},
+    **{name: _sampled(place, name) for place, name in enumerate(quantiles.NAMES, 1)},
     "last_at": "if(requests > 0, last, NULL)",
     "count_change": "toInt64(requests) - toInt64(old_requests)",
     "error_rate_change": f"{_RATE} - {_OLD_RATE}",
@@ -86,7 +85,7 @@ class Ranking:
 
     Items have the columns, the numbers of `trends.measures`, `last_at` (time of the last request, None without one),
     `before` (as in trends) if a comparison was asked for, and `spark`: requests and errors in each of `SPARK_POINTS`
-    equal parts of the period.
+    equal parts of the period, to the hour if it is `LONG`.
     """
 
     items: list[Item]
@@ -130,7 +129,8 @@ def read(clickhouse: ClickHouse, query: RankingQuery) -> Ranking:
         StoreError: no answer within the limits.
     """
     parameters: dict[str, str | bytes] = {}
-    found = clickhouse.query(_sql(query, binder(parameters)), parameters)
+    settings = hours.prefer(_columns(query)) if _by_hour(query) else {}
+    found = clickhouse.query(_sql(query, binder(parameters)), parameters, **settings)
     width = len(query.columns)
     items = []
     for row in found:
@@ -144,19 +144,34 @@ def read(clickhouse: ClickHouse, query: RankingQuery) -> Ranking:
     return Ranking(items, found[0][-1] if found else 0)
 
 
+def _columns(query: RankingQuery) -> set[str]:
+    return {column.name for column in query.columns} | {condition.column.name for condition in query.trend.conditions}
+
+
+def _by_hour(query: RankingQuery) -> bool:
+    return query.trend.until - query.trend.since >= LONG and hours.timed(_columns(query))
+
+
 def _sql(query: RankingQuery, bind: Bind) -> str:
-    trend, earlier = query.trend, query.trend.earlier()
+    trend = query.trend
     names = ", ".join(column.name for column in query.columns)
-    within = " AND ".join(time_range("requested_at", trend.since, trend.until, bind))
-    before = " AND ".join(time_range("requested_at", earlier.since, earlier.until, bind)) if earlier else "0"
-    tests = [f"(({within}) OR ({before}))", *(condition.sql(bind) for condition in trend.conditions)]
+    tests = [condition.sql(bind) for condition in trend.conditions]
     since, length = int(trend.since.timestamp()), (trend.until - trend.since).total_seconds()
-    place = f"toInt32(floor((toUnixTimestamp(requested_at) - {since}) * {SPARK_POINTS} / {length}))"
+    time, split = ("toStartOfHour(requested_at)", hours.ranges) if _by_hour(query) else ("requested_at", _range)
+    place = f"greatest(0, toInt32(floor((toUnixTimestamp({time}) - {since}) * {SPARK_POINTS} / {length})))"
+    parts = [
+        f"SELECT {names}, {old} AS old, {'0' if old else place} AS place, count() AS rows, "
+        f"countIf(status_code >= 400) AS errors, max(requested_at) AS latest, {quantiles.STATE} AS state "
+        f"FROM api_requests WHERE {' AND '.join([*bounds, *tests]) or '1'} GROUP BY {names}, place"
+        for old, period in enumerate((trend, trend.earlier()))
+        if period
+        for bounds in split(period.since, period.until, bind)
+    ]
 
     def numbers(prefix: str, test: str) -> str:
         return (
-            f"countIf({test}) AS {prefix}requests, countIf(status_code >= 400 AND {test}) AS {prefix}failed, "
-            f"quantilesDDIf{LEVELS}(response_ms, {test}) AS {prefix}times"
+            f"sumIf(rows, {test}) AS {prefix}requests, sumIf(errors, {test}) AS {prefix}failed, "
+            f"{quantiles.of_states(test)} AS {prefix}times"
         )
 
     direction = "DESC" if query.sort.startswith("-") else "ASC"
@@ -164,15 +179,17 @@ def _sql(query: RankingQuery, bind: Bind) -> str:
     order = [f"{expression} {direction} NULLS LAST" for expression in ([chosen] if chosen else names.split(", "))]
     return (
         f"SELECT {names}, requests, failed, times, last, spark, failed_spark, old_requests, old_failed, old_times, "
-        f"total FROM (SELECT {names}, {numbers('', within)}, maxIf(requested_at, {within}) AS last, "
-        # Requests of the earlier period are in no place.
-        f"countResample(0, {SPARK_POINTS}, 1)({place}) AS spark, "
-        f"countIfResample(0, {SPARK_POINTS}, 1)(status_code >= 400, {place}) AS failed_spark, "
-        f"{numbers('old_', before)}, count() OVER () AS total "
-        f"FROM api_requests WHERE {' AND '.join(tests)} GROUP BY {names}) "
+        f"total FROM (SELECT {names}, {numbers('', 'NOT old')}, maxIf(latest, NOT old) AS last, "
+        f"sumIfResample(0, {SPARK_POINTS}, 1)(rows, NOT old, place) AS spark, "
+        f"sumIfResample(0, {SPARK_POINTS}, 1)(errors, NOT old, place) AS failed_spark, "
+        f"{numbers('old_', 'old')}, count() OVER () AS total FROM ({' UNION ALL '.join(parts)}) GROUP BY {names}) "
         f"ORDER BY {', '.join([*order, 'requests DESC', names])} "
         f"LIMIT {bind(query.per_page, 'UInt32')} OFFSET {bind(query.pages_behind, 'UInt64')}"
     )
+
+
+def _range(since: dt.datetime, until: dt.datetime, bind: Bind) -> list[list[str]]:
+    return [time_range("requested_at", since, until, bind)]
 
 
 def _names(columns: Sequence[Column], row: Sequence[Any]) -> Item:

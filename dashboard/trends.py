@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
-from dashboard import filters, hours, periods, rows
+from dashboard import filters, hours, periods, quantiles, rows
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import TREND_COLUMNS, Column
 from dashboard.conditions import Bind, Condition
@@ -24,12 +24,8 @@ from dashboard.rows import Item
 DEFAULT_RANGE = dt.timedelta(hours=24)
 MAX_INTERVALS = 10_000
 MAX_POINTS = 50_000
-QUANTILES = ("p50", "p95", "p99")
 #: Requests that a page wants before it shows a percentile: enough for one of them to be expected beyond it.
 MINIMUM_SAMPLE = {"p50": 2, "p95": 20, "p99": 100}
-#: Aggregate function of response times, the one that makes states of them, and that of the states.
-DIRECT, STATE, MERGE = "quantilesDD", "quantilesDDState", "quantilesDDMerge"
-LEVELS = "(0.01, 0.5, 0.95, 0.99)"
 
 #: Shortest length of an interval, and the ClickHouse function that gives its start in a zone.
 INTERVALS = {
@@ -37,10 +33,6 @@ INTERVALS = {
     "hour": (dt.timedelta(hours=1), "toStartOfHour"),
     "day": (dt.timedelta(hours=23), "toStartOfDay"),
 }
-#: Columns by one of which a projection has states per hour.
-BY_HOUR = frozenset(("route", "method", "status_code", "host", "user"))
-#: Of so many users the states of an hour, of which each part of the table has some, cost as much as so many requests.
-MANY_ROWS = 20_000_000
 BY = {column.name: column for column in TREND_COLUMNS} | {
     "status": next(column for column in TREND_COLUMNS if column.name == "status_code")
 }
@@ -54,7 +46,7 @@ TOO_MANY_POINTS = N_("fewer groups or a shorter time range: at most 50,000 point
 ROLLUP_TIME = N_("a time between the years 1970 and 2105")
 
 #: The numbers of an interval without requests.
-NOTHING: Item = {"count": 0, "errors": 0, "error_rate": None, **dict.fromkeys(QUANTILES)}
+NOTHING: Item = {"count": 0, "errors": 0, "error_rate": None, **dict.fromkeys(quantiles.NAMES)}
 
 # What a DateTime column can hold.
 _EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -67,22 +59,6 @@ class TrendsTooMany(FilterErrors):
 
     def __init__(self) -> None:
         super().__init__([FilterError("by", "", TOO_MANY_POINTS)])
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """SQL: the rows that are added up, when they were, and their number, errors and quantiles of response times."""
-
-    rows: str
-    time: str
-    count: str
-    errors: str
-    quantiles: str
-
-
-def _states(rows: str) -> _Source:
-    """Rows that each have the numbers of a minute or an hour, and a state of its response times."""
-    return _Source(rows, "minute", "sum(count)", "sum(errors)", f"{MERGE}{LEVELS}(response_ms)")
 
 
 @dataclass(frozen=True)
@@ -128,52 +104,51 @@ class TrendQuery:
                 args[name] = [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
         return args
 
-    def sql(self, bind: Bind, *, many: bool = True) -> str:
+    def sql(self, bind: Bind) -> str:
         """The query; its columns: start (Unix seconds), those of `by`, count, errors and the quantiles.
 
-        Args:
-            many: whether there are at least `MANY_ROWS` requests in the period.
+        It reads the rollup per minute; for longer intervals the hours where a projection has them, else the requests,
+        since there are hardly more of them than states of their minutes.
         """
-        source = self._source(bind, many)
-        time = self.shift.forward(source.time, bind) if self.shift else source.time
-        start = f"toUnixTimestamp({INTERVALS[self.interval][1]}({time}, {bind(self.zone.key, 'String')}))"
-        groups = "".join(f", {column.name}" for column in self.by)
+        names = "".join(f", {column.name}" for column in self.by)
+        tests = [condition.sql(bind) for condition in self.conditions]
+        # An hour that is moved by a part of an hour lies in two.
+        moved = self.shift is not None and self.shift.seconds % 3600
+        if self.interval == "minute" or moved or not hours.whole(self.zone, self.since, self.until):
+            tests += filters.time_range("minute", self.since, self.until, bind)
+            start, numbers = self._start("minute", bind), f"sum(count), sum(errors), {quantiles.OF_ROLLUP}"
+            source = f"api_requests_per_minute WHERE {' AND '.join(tests)}"
+        elif hours.timed(self.columns):
+            start, numbers = "start", f"sum(requests), sum(failed), {quantiles.of_states()}"
+            source = f"({self._by_hour(names, tests, bind)})"
+        else:
+            tests += filters.time_range("requested_at", self.since, self.until, bind)
+            start = self._start("requested_at", bind)
+            numbers = f"count(), countIf(status_code >= 400), {quantiles.OF_REQUESTS}"
+            source = f"api_requests WHERE {' AND '.join(tests)}"
         return (
-            f"SELECT {start} AS start{groups}, {source.count}, {source.errors}, {source.quantiles} FROM {source.rows} "
-            f"GROUP BY start{groups} ORDER BY start{groups} LIMIT {bind(self.limit + 1, 'UInt32')}"
+            f"SELECT {start} AS start{names}, {numbers} FROM {source} GROUP BY start{names} ORDER BY start{names} "
+            f"LIMIT {bind(self.limit + 1, 'UInt32')}"
+        )
+
+    def _start(self, time: str, bind: Bind) -> str:
+        """SQL for the start of the interval that `time` counts for."""
+        time = self.shift.forward(time, bind) if self.shift else time
+        return f"toUnixTimestamp({INTERVALS[self.interval][1]}({time}, {bind(self.zone.key, 'String')}))"
+
+    def _by_hour(self, names: str, tests: Sequence[str], bind: Bind) -> str:
+        start = self._start("toStartOfHour(requested_at)", bind)
+        return " UNION ALL ".join(
+            f"SELECT {start} AS start{names}, count() AS requests, countIf(status_code >= 400) AS failed, "
+            f"{quantiles.STATE} AS state FROM api_requests WHERE {' AND '.join([*bounds, *tests]) or '1'} "
+            f"GROUP BY start{names}"
+            for bounds in hours.ranges(self.since, self.until, bind)
         )
 
     @property
     def columns(self) -> set[str]:
         """Names of the columns that it groups and filters by."""
         return {column.name for column in self.by} | {condition.column.name for condition in self.conditions}
-
-    def _source(self, bind: Bind, many: bool) -> _Source:
-        """The rollup per minute; for longer intervals requests by the hour where a projection has them, which there are
-        fewer of; else the requests, since states of an hour cost more than the few requests of a group in it."""
-        tests = [condition.sql(bind) for condition in self.conditions]
-        # An hour that is moved by a part of an hour lies in two.
-        moved = self.shift is not None and self.shift.seconds % 3600
-        if self.interval == "minute" or moved or not hours.whole(self.zone, self.since, self.until):
-            tests += filters.time_range("minute", self.since, self.until, bind)
-            return _states(f"api_requests_per_minute WHERE {' AND '.join(tests)}")
-        if len(self.columns) > 1 or not self.columns <= BY_HOUR or (self.columns == {"user"} and not many):
-            where = " AND ".join([*filters.time_range("requested_at", self.since, self.until, bind), *tests])
-            numbers = ("count()", "countIf(status_code >= 400)", f"{DIRECT}{LEVELS}(response_ms)")
-            return _Source(f"api_requests WHERE {where}", "requested_at", *numbers)
-        names = "".join(f", {column.name}" for column in self.by)
-        parts = []
-        for bounds in hours.ranges(self.since, self.until, bind):
-            where = " AND ".join([*bounds, *tests]) or "1"
-            parts.append(
-                f"SELECT toStartOfHour(requested_at) AS hour{names}, count() AS rows, "
-                "countIf(status_code >= 400) AS failed, "
-                f"{STATE}{LEVELS}(response_ms) AS state FROM api_requests WHERE {where} GROUP BY hour{names}"
-            )
-        union = " UNION ALL ".join(parts)
-        return _states(
-            f"(SELECT hour AS minute{names}, rows AS count, failed AS errors, state AS response_ms FROM ({union}))"
-        )
 
     def starts(self) -> Iterator[dt.datetime]:
         """Start of every interval from `since` to `until` in UTC, those without requests included."""
@@ -221,10 +196,7 @@ def read(clickhouse: ClickHouse, query: TrendQuery) -> list[Item]:
 
 def _ask(clickhouse: ClickHouse, query: TrendQuery) -> list[Item]:
     parameters: dict[str, str | bytes] = {}
-    doubtful = query.columns == {"user"} and query.interval != "minute"
-    many = not doubtful or hours.total(clickhouse, query.since, query.until) >= MANY_ROWS
-    sql = query.sql(binder(parameters), many=many)
-    found = clickhouse.query(sql, parameters, **hours.prefer(query.columns))
+    found = clickhouse.query(query.sql(binder(parameters)), parameters, **hours.prefer(query.columns))
     if len(found) > query.limit:
         raise TrendsTooMany
     return items(query, found)
@@ -258,7 +230,7 @@ def items(query: TrendQuery, found: Iterable[Sequence[Any]]) -> list[Item]:
     return result
 
 
-def measures(count: int, errors: int, quantiles: Sequence[float] = (math.nan,) * len(QUANTILES)) -> Item:
+def measures(count: int, errors: int, quantiles: Sequence[float] = (math.nan,) * len(quantiles.NAMES)) -> Item:
     """The numbers of a group of requests: count, errors, error_rate, p50, p95 and p99 (ms); None for what has none."""
     p50, p95, p99 = quantiles
     return {

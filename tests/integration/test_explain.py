@@ -24,7 +24,7 @@ MONTH = {"from": "2026-03-01", "to": "2026-04-01"}
 ROWS = 200_000
 #: Months that the rows are spread over.
 PARTS = 6
-FACETS = ("user", "method", "status", "route", "view", "host", "object_type", "action")
+BY = ("action", "endpoint", "host", "object_type", "status", "user", "view")
 
 
 class Explained(ClickHouse):
@@ -94,25 +94,36 @@ def trend(**args: str) -> Callable[[Store], Any]:
     return lambda store: store.trends(trends.parse(MultiDict(MONTH | args), UTC))
 
 
+def ranking(**args: str) -> Callable[[Store], Any]:
+    return lambda store: store.ranking(rankings.parse(MultiDict(MONTH | args), UTC))
+
+
 @pytest.mark.parametrize(
     ("ask", "projections"),
     [
-        (lambda store: store.count(query(**MONTH), 5), {"per_hour"}),
+        (lambda store: store.count(query(**MONTH), 5), {"per_hour_by_host"}),
         (lambda store: store.count(query(user="crm-1", **MONTH), 5), {"per_hour_by_user"}),
         (lambda store: store.count(query(status_code=">=500"), 5), {"per_hour_by_status"}),
-        (lambda store: store.count(query(route="/api/*"), 5), {"per_hour_by_route"}),
+        (lambda store: store.count(query(route="/api/*"), 5), {"per_hour_by_endpoint"}),
         (lambda store: store.count(query(user="crm-1", status_code=">=400"), 5), {"per_hour_by_user"}),
         (lambda store: store.count(query(action="list", status_code=">=400"), 5), {"per_hour_by_action"}),
-        (lambda store: store.histogram(query(**MONTH)), {"per_hour_by_status"}),
+        (lambda store: store.histogram(query(**MONTH)), {"per_hour_by_host"}),
+        (lambda store: store.histogram(query(view="Cpes", **MONTH)), {"per_hour_by_view"}),
+        (lambda store: store.histogram(query(route="/api/*", method="GET", **MONTH)), {"per_hour_by_endpoint"}),
         (lambda store: store.histogram(query(user="crm-1", **MONTH)), {"per_hour_by_user"}),
         (lambda store: store.histogram(query(user="crm-1", status_code=">=400", **MONTH)), {"per_hour_by_user"}),
         (
             lambda store: store.facets(query(**MONTH)),
-            {f"per_hour_by_{name}" for name in FACETS},
+            {f"per_hour_by_{name}" for name in BY},
         ),
-        (trend(interval="hour"), {"per_hour"}),
-        (trend(interval="day", by="host"), {"per_hour_by_host"}),
-        (trend(interval="day", by="route", method="GET"), set()),
+        (trend(interval="hour"), {"per_hour_by_host"}),
+        (trend(interval="day", by="user"), {"per_hour_by_user"}),
+        (trend(interval="day", by="route", method="GET"), {"per_hour_by_endpoint"}),
+        (trend(interval="day", by="route", host="krill.example"), set()),
+        (trend(interval="day", by="user", status_code=">=400"), set()),
+        (ranking(table="endpoints"), {"per_hour_by_endpoint"}),
+        (ranking(table="users", compare="previous"), {"per_hour_by_user"}),
+        (ranking(table="endpoints", user="crm-1"), set()),
         (trend(interval="day", status_code=">=400"), {"per_hour_by_status"}),
     ],
 )  # fmt: skip
@@ -124,21 +135,11 @@ def test_long_ranges_are_read_from_projections(
     assert bool(found) == bool(projections)
 
 
-@pytest.mark.parametrize(("most", "projection"), [(ROWS * 2, ""), (1000, "per_hour_by_user")])
-def test_trends_by_user_read_states_where_requests_are_many(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, most: int, projection: str
-) -> None:
-    monkeypatch.setattr(trends, "MANY_ROWS", most)
-    counted, read = plans(settings, trend(interval="day", by="user"))
-    assert "(per_hour)" in counted
-    assert re.findall(r"\((per_hour\w*)\)", read) == ([projection] if projection else [])
-
-
 @pytest.mark.parametrize(
     ("ask", "questions"),
     [
-        (lambda store: store.ranking(rankings.parse(MultiDict(MONTH | {"table": "endpoints"}), UTC)), 1),
-        (lambda store: store.ranking(rankings.parse(MultiDict(MONTH | {"table": "users"}), UTC)), 1),
+        (ranking(table="endpoints", to="2026-03-08"), 1),
+        (ranking(table="endpoints", user="crm-1"), 1),
         (lambda store: store.integration(integrations.parse(MultiDict(MONTH), "crm-7", UTC)), 4),
         (lambda store: store.slowest(query(**MONTH)), 3),
     ],
