@@ -149,18 +149,23 @@ class Scan:
                 if not is_plain_name(name):
                     name = self.edits.inside(quoted.start, quoted.end, name, quoted.encode)
                 return self._named(name, separator.end(), quoted.quote)
-            if len(raw) <= MAX_NAME and (name := self.masker.secret_name(quoted.decode(raw))):
-                position = self._pair(match.start(), quoted, name)
-                if position >= 0:
-                    return position
-        return self._inside(quoted, quoted.decode(raw))
+        plain, after = self._whole(quoted)
+        if quoted.closed and len(plain) <= MAX_NAME and (name := self.masker.secret_name(plain)):
+            position = self._pair(match.start(), after, quoted.quote, name)
+            if position >= 0:
+                return position
+        return self._inside(quoted, plain, after)
 
-    def _inside(self, quoted: Quoted, plain: str) -> int:
-        """Masks what a string says."""
-        after = quoted.after
+    def _whole(self, quoted: Quoted) -> tuple[str, int]:
+        """What a string says with the literals that it goes on with, and where the last of them ends."""
+        plain, after = quoted.decode(self.text[quoted.start : quoted.end]), quoted.after
         while more := self._literal_after(quoted, after):
             plain += more.decode(self.text[more.start : more.end])
             after = more.after
+        return plain, after
+
+    def _inside(self, quoted: Quoted, plain: str, after: int) -> int:
+        """Masks what a string says, and the literals up to `after` with it."""
         if after == quoted.after:
             self.edits.inside(quoted.start, quoted.end, plain, quoted.encode)
         else:
@@ -177,11 +182,11 @@ class Scan:
             return None
         return None if _SEPARATOR_AFTER_STRING.match(self.text, more.after) else more
 
-    def _pair(self, start: int, quoted: Quoted, name: str) -> int:
+    def _pair(self, start: int, after: int, quote: str, name: str) -> int:
         """`("password", "x")`, `[["password", "x"]]`, `["--password", "x"]`: where to go on, -1 if it is none.
 
         A list directly under a name (`"fields": ["Password", "Email"]`) is a list of names and no pair."""
-        comma = _SPACE.match(self.text, quoted.after)
+        comma = _SPACE.match(self.text, after)
         assert comma
         position = comma.end()
         if self.text[position : position + 1] != ",":
@@ -197,7 +202,7 @@ class Scan:
                 return -1
         edits: list[Edit] = []
         for _ in range(1 if option else 2):
-            edit, position = self._value(position + 1, quoted.quote, ",")
+            edit, position = self._value(position + 1, quote, ",")
             if edit:
                 edits.append(edit)
             space = _SPACE.match(self.text, position)
@@ -292,11 +297,15 @@ class Scan:
         start, substitute = self._skip_space(position, quote), self.masker.substitute
         if opening := self.lexer.opening(start):
             quoted = self.lexer.quoted(opening)
-            if quoted and quoted.end - quoted.start <= MAX_NAME and not self._literal_after(quoted, quoted.after):
-                edit = Edit(quoted.start, quoted.end, quoted.encode(substitute))
-                return quoted.decode(self.text[quoted.start : quoted.end]), edit
-        elif not quote and (plain := bare.match(self.text, start)):
-            return plain[0], Edit(start, plain.end(), substitute)
+            if quoted and quoted.end - quoted.start <= MAX_NAME:
+                plain, after = self._whole(quoted)
+                masked = quoted.encode(substitute)
+                if after == quoted.after:
+                    return plain, Edit(quoted.start, quoted.end, masked)
+                if quote and len(plain) <= MAX_NAME:
+                    return plain, Edit(quoted.start, after, masked + quoted.quote)
+        elif not quote and (word := bare.match(self.text, start)):
+            return word[0], Edit(start, word.end(), substitute)
         return "", None
 
     def _skip_space(self, position: int, quote: str) -> int:

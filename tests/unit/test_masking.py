@@ -152,6 +152,12 @@ def test_pairs_and_names_in_values(value: Any, expected: Any) -> None:
         ("<QueryDict: {'password': ['x'], 'b': ['2']}>", f"<QueryDict: {{'password': '{S}', 'b': ['2']}}>"),
         ("OrderedDict([('password', 'x'), ('b', 2)])", f"OrderedDict([('password', '{S}'), ('b', 2)])"),
         ("{'password': Secret('x', y=[1, 2]), 'b': 2}", f"{{'password': '{S}', 'b': 2}}"),
+        # … and as pprint breaks long names
+        ("{'name': 'my '\n  'password',\n 'value': 'x'}", f"{{'name': 'my '\n  'password',\n 'value': '{S}'}}"),
+        ("{'value': 'x',\n 'key': 'my '\n  'pin'}", f"{{'value': '{S}',\n 'key': 'my '\n  'pin'}}"),
+        ("{'key': 'x '\n  'y'}", f"{{'key': '{S}'}}"),
+        ("{'key': 'x '\n  'y', 'value': 'z'}",) * 2,
+        ("[('my '\n  'password', 'x')]", f"[('my '\n  'password', '{S}')]"),
         # query strings, forms, URLs
         ("a=b&password=x+y%26&c=d", f"a=b&password={S}&c=d"),
         ("?wifi%5Fpassword=x&c=d", f"?wifi%5Fpassword={S}&c=d"),
