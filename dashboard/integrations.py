@@ -18,7 +18,6 @@ from dashboard import filters, rows
 from dashboard.clickhouse import SCATTERED, ClickHouse
 from dashboard.columns import API_REQUESTS
 from dashboard.conditions import Bind, at
-from dashboard.failures import failure
 from dashboard.filters import N_, Problems, binder, time_range
 from dashboard.rows import Item
 from dashboard.trends import MINIMUM_SAMPLE
@@ -79,7 +78,7 @@ class Integration:
     """What is known of a user in a period. Times are datetimes (UTC), ids texts.
 
     Args:
-        failures: dicts of status_code, method, route, failure (see `failures.failure`), count, first_at, last_at,
+        failures: dicts of status_code, method, route, failure (its kind, a column), count, first_at, last_at,
             first_id, last_id, first_data, last_data (the beginning of the request's body); the most frequent first.
         more_failures: whether there are other kinds.
         failed_bounded: whether only the newest failed requests were looked at.
@@ -176,9 +175,8 @@ def _failures(clickhouse: ClickHouse, query: IntegrationQuery) -> tuple[list[Ite
     names = ", ".join(_KIND)
     found = clickhouse.query(
         f"SELECT {names}, count() AS times, min(requested_at), max(requested_at) AS last, sum(times) OVER () "
-        f"FROM (SELECT status_code, method, route, requested_at, {failure(bind)} AS failure "
-        f"FROM {API_REQUESTS.table} WHERE {query.where(bind)} AND status_code >= 400 "
-        f"ORDER BY requested_at DESC LIMIT {MOST_FAILED_ROWS}) "
+        f"FROM (SELECT requested_at, {names} FROM {API_REQUESTS.table} "
+        f"WHERE {query.where(bind)} AND status_code >= 400 ORDER BY requested_at DESC LIMIT {MOST_FAILED_ROWS}) "
         f"GROUP BY {names} ORDER BY times DESC, last DESC, {names} LIMIT {MOST_FAILURES + 1}",
         parameters,
         max_execution_time=SECONDS,
@@ -204,10 +202,9 @@ def _with_events(
     parameters: dict[str, str | bytes] = {}
     bind = binder(parameters)
     sql = (
-        f"SELECT status_code, method, route, {failure(bind)}, requested_at, event_id, "
-        f"substring(data, 1, {PAYLOAD_BYTES}) FROM {API_REQUESTS.table} "
-        f"WHERE {at('requested_at', wanted, bind)} AND {query.where(bind)} AND status_code >= 400 "
-        "ORDER BY requested_at, event_id"
+        f"SELECT {', '.join(_KIND)}, requested_at, event_id, substring(data, 1, {PAYLOAD_BYTES}) "
+        f"FROM {API_REQUESTS.table} WHERE {at('requested_at', wanted, bind)} AND {query.where(bind)} "
+        "AND status_code >= 400 ORDER BY requested_at, event_id"
     )
     found = clickhouse.query(sql, parameters, max_execution_time=SECONDS, **SCATTERED) if wanted else ()
     events: dict[tuple[Any, ...], list[tuple[str, str]]] = defaultdict(list)

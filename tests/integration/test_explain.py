@@ -139,8 +139,6 @@ def test_long_ranges_are_read_from_projections(
     ("ask", "questions"),
     [
         (ranking(table="endpoints", to="2026-03-08"), 1),
-        (ranking(table="endpoints", user="crm-1"), 1),
-        (lambda store: store.integration(integrations.parse(MultiDict(MONTH), "crm-7", UTC)), 4),
         (lambda store: store.slowest(query(**MONTH)), 3),
     ],
 )
@@ -152,6 +150,17 @@ def test_what_is_computed_from_the_rows_reads_those_of_its_range(
     for plan in found:
         left, before = granules(plan, "PrimaryKey")
         assert left < before / PARTS * 1.5, plan
+
+
+def test_a_users_page_reads_their_requests_together(settings: Settings) -> None:
+    found = plans(settings, lambda store: store.integration(integrations.parse(MultiDict(MONTH), "crm-7", UTC)))
+    failures, runs, events, addresses = found
+    for plan in (failures, runs, addresses, *plans(settings, ranking(table="endpoints", user="crm-1"))):
+        assert "(by_user)" in plan
+        left, _ = granules(plan, "PrimaryKey")
+        assert left <= PARTS
+    left, before = granules(events, "PrimaryKey")
+    assert left < before / PARTS * 1.5
 
 
 def test_what_is_slow_reads_the_sizes_of_payloads_alone(settings: Settings) -> None:

@@ -18,7 +18,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
-from dashboard import failures, integrations, openapi
+from dashboard import integrations, openapi
 from dashboard.filters import FilterErrors
 from dashboard.integrations import path_to, user_of
 from dashboard.store import Store
@@ -48,6 +48,15 @@ ERRORS = (
     (404, "", '{{"detail": "No encontrado"}}'),
     (502, "", "<h1>Bad gateway {n}</h1>\nmore {n}"),
     (409, 'cpe "pim{n}" belongs to ana{n}@example.com', ""),
+)
+#: What differs from one failure to the next, in the order in which it is replaced.
+REPLACED = (
+    (r"\\\"[^\"\\\n]*\\\"", r"“…”"),
+    (r"“[^”\n]*”|«[^»\n]*»", r"“…”"),
+    (r"(^|[^A-Za-z0-9_])'[^'\n]*'", r"\1“…”"),
+    (r"[^\s\"'<>(),:;]+@[^\s\"'<>(),:;]+", "#"),
+    (r"(?:[0-9A-Fa-f]{1,4}:){3,7}[0-9A-Fa-f]{1,4}", "#"),
+    (r"[A-Za-z0-9_.-]*[0-9][A-Za-z0-9_.-]*", "#"),
 )
 KINDS = {
     (500, "krill.OltError: no OLT “…” at #"),
@@ -132,12 +141,12 @@ def kind_of(row: Row) -> str:
     """The failure of a row, as plain Python makes it."""
     text = (row["errors"] or row["response"]).lstrip().split("\n")[0]
     if "Traceback (most recent call last)" in row["errors"]:
-        text = re.findall(failures.EXCEPTION, row["errors"])[-1]
+        text = re.findall(r"(?m)^([A-Za-z_][A-Za-z0-9_.]*[a-z][A-Za-z0-9_.]*(?::[^\n]*)?)$", row["errors"])[-1]
     if not text.startswith(("{", "[")):
-        text = re.sub(*failures.QUOTED, text)
-    for pattern, replacement in failures.REPLACED:
+        text = re.sub(r'"[^"\n]*"', "“…”", text)
+    for pattern, replacement in REPLACED:
         text = re.sub(pattern, replacement, text)
-    return text[: failures.MOST_CHARACTERS]
+    return text[:200]
 
 
 def runs_of(rows: list[Row], gap: int) -> list[list[Row]]:

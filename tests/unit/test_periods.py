@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dashboard import periods, trends
+from dashboard import periods, quantiles, trends
 from dashboard.filters import FilterErrors, decode
 
 MADRID = ZoneInfo("Europe/Madrid")
@@ -73,6 +73,6 @@ def test_percentiles_of_few_requests_are_hidden(count: int, shown: set[str]) -> 
         "before": {"count": 1, "p50": 1.0, "p95": 1.0, "p99": 1.0},
     }
     found = trends.reliable(item)
-    assert {name for name in trends.QUANTILES if found[name] is not None} == shown
-    assert all(found["before"][name] is None for name in trends.QUANTILES)
+    assert {name for name in quantiles.NAMES if found[name] is not None} == shown
+    assert all(found["before"][name] is None for name in quantiles.NAMES)
     assert item["p99"] == 3.0
