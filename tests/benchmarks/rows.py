@@ -155,7 +155,8 @@ def _sample(settings: Settings, client: Client, count: int) -> None:
 def _fill_month(client: Client, table: str, since: dt.datetime, until: dt.datetime, first: int, last: int) -> None:
     """Copies of the sample in a month, a permutation of digits each: the rows from `first` to `last` of the year."""
     sampled = client.query(f"SELECT count() FROM {_SAMPLES}.{table}").result_rows[0][0]
-    columns = [row[0] for row in client.query(f"DESCRIBE TABLE {_SAMPLES}.{table}").result_rows]
+    described = client.query(f"DESCRIBE TABLE {_SAMPLES}.{table}").result_rows
+    columns = [name for name, _, default, *_ in described if default != "MATERIALIZED"]
     chance = random.Random(_SEED + first)
     while first < last:
         copies, end = [], min(last, first + INSERTED)

@@ -73,7 +73,8 @@ def test_the_columns_are_those_of_the_tables(database: Database) -> None:
     }
     for report in REPORTS:
         rows = database.client.query(f"DESCRIBE TABLE {report.table}").result_rows
-        described = [row for row in rows if row[0] != "kafka_topic_id"]  # the worker's own
+        # The worker's own, and what ClickHouse makes of others.
+        described = [row for row in rows if row[0] != "kafka_topic_id" and row[2] != "MATERIALIZED"]
         assert [row[0] for row in described] == [column.name for column in report.columns]
         for column, (name, type_, *_) in zip(report.columns, described, strict=True):
             if column.choices:
