@@ -29,7 +29,8 @@ def create_app(settings: Settings) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     accounts = Accounts(settings.data / "dashboard.sqlite3")
     app.extensions[EXTENSION] = State(settings, Store(settings, security.asker), accounts, SavedViews(accounts))
-    # What is streamed goes out as it is made: a compressor would keep live rows back, and slow exports down.
+    # What is streamed goes out as it is made: a compressor would keep live rows back, and slow exports down. The sizes
+    # of pages tell nothing of the tokens in them, which are signed anew each second.
     app.config.update(COMPRESS_STREAMS=False)
     Compress(app)
     assets.init_app(app)

@@ -17,6 +17,7 @@ from dashboard.filters import Query, binder
 
 #: The projections, and the columns by which each counts, those with the fewest rows first.
 PROJECTIONS = {
+    "per_hour": frozenset[str](),
     "per_hour_by_host": frozenset(("host",)),
     "per_hour_by_status": frozenset(("status_code",)),
     "per_hour_by_action": frozenset(("action",)),
