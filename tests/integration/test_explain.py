@@ -117,6 +117,7 @@ def ranking(**args: str) -> Callable[[Store], Any]:
             {f"per_hour_by_{name}" for name in BY},
         ),
         (trend(interval="hour"), {"per_hour"}),
+        (trend(interval="day", by="host"), {"per_hour_by_host"}),
         (trend(interval="day", by="user"), {"per_hour_by_user"}),
         (trend(interval="day", by="route", method="GET"), {"per_hour_by_endpoint"}),
         (trend(interval="day", by="route", host="krill.example"), set()),
