@@ -58,6 +58,8 @@ group.consumer.heartbeat.interval.ms=2000
 # After a kill, the controller waits this long before it lets the same node in again.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
+# Nobody waits for the word twice a second that there is no news, which is a third of an idle broker's work.
+metadata.max.idle.interval.ms=0
 """
 
 PLAIN = """\
@@ -90,6 +92,7 @@ JAVA_OPTIONS = [
     # The quick compiler alone: half the processor time to start, and on two cores more events per second.
     "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
     "-Djava.awt.headless=true",
