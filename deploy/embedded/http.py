@@ -9,6 +9,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,6 +44,9 @@ RESERVED = frozenset(
         "http_method",
     ]
 )
+
+#: Bytes of a request that are read first; what is no longer is remembered, since programs ask the same again.
+BEGINNING = 16 * 1024
 
 #: Most of a request that is searched for the beginning of an INSERT's data, as `max_query_size` in ClickHouse.
 HEAD = 256 * 1024
@@ -252,13 +256,16 @@ class Application:
         )
 
 
+_parsed = lru_cache(maxsize=256)(parse)
+
+
 def _split(prefix: bytes, body: Body) -> tuple[Statement, Iterator[bytes]]:
     """The statement, which may begin in `query=` and go on in the body, and the data behind it."""
-    size = 16 * 1024
+    size = BEGINNING
     while True:
         more = body.fill(size)
         text = prefix + body.head
-        statement = parse(text, len(prefix))
+        statement = (_parsed if len(text) < BEGINNING else parse)(text, len(prefix))
         # A name or a quote that ends where the reading ended may go on.
         if not more or (0 <= statement.data_at < len(text) - 256):
             break
@@ -266,9 +273,10 @@ def _split(prefix: bytes, body: Body) -> tuple[Statement, Iterator[bytes]]:
             break
         size *= 4
     if statement.data_at < 0:
-        if body.fill(1 << 62):
-            raise AssertionError
-        return parse(prefix + body.head, len(prefix)), iter(())
+        if more:
+            body.fill(1 << 62)
+            statement = parse(prefix + body.head, len(prefix))
+        return statement, iter(())
     # With the whole FORMAT clause in the parameter, every byte of the body is data.
     if len(prefix) and statement.data_at < len(prefix) and not prefix[statement.data_at :].strip():
         return statement, body.rest(0)

@@ -240,6 +240,11 @@ class TestPlainHttp:
             assert ask(f"SELECT number FROM numbers(3) WHERE number > 5 FORMAT {form}").data == b""
         assert asked() - before == 3 + 1
 
+    def test_a_value_alone_is_no_statement(self, ask: Any) -> None:
+        """chDB takes `1` for `SELECT 1`, by a setting that nobody's own settings may bring back."""
+        for more in ({}, {"max_threads": "1"}, {"session_id": "alone"}, {"session_id": "alone", "max_threads": "1"}):
+            assert ask("1", **more).headers["X-ClickHouse-Exception-Code"] == "62"
+
     def test_native_frames(self, ask: Any, client: Any) -> None:
         answer = ask("SELECT number FROM numbers(500000) FORMAT Native", compress="1")
         assert (
