@@ -63,6 +63,10 @@ MUTATIONS = {
 
 if __name__ == "__main__":
     MUTATIONS[sys.argv[1]]()
+    from consumers import database
     from consumers.worker import run
 
+    if sys.argv[1] != "none":
+        # What is let go late on a slow machine is not refused for that: then nothing would be stored twice.
+        database.INSERT_SECONDS = 120
     sys.exit(run(Settings.from_environ()))
