@@ -10,6 +10,8 @@ up: setup
 
 # More processes than cores: most tests wait for a server or a browser.
 PROCESSES ?= 4
+# They start hundreds of Python processes: each module is compiled once, whatever the environment says.
+test: export PYTHONDONTWRITEBYTECODE =
 test: setup
 	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 

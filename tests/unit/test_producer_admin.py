@@ -9,7 +9,6 @@ import pytest
 from tests.krill_project import running
 
 running.set_up()
-running.migrate()
 
 from django.contrib.auth.models import Group, User  # noqa: E402
 from django.test import Client  # noqa: E402
@@ -22,7 +21,7 @@ from tests.krill_project.running import changed, events  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch):
+def clean(monkeypatch, krill_tables):
     monkeypatch.setattr(relay, "wake", lambda using: None)
     yield
     for model in (Cpe, Customer, Tag, User, Group):

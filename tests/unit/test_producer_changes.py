@@ -11,7 +11,6 @@ import pytest
 from tests.krill_project import running
 
 running.set_up()
-running.migrate()
 
 from django.contrib.auth.models import Group, User  # noqa: E402
 from django.core.files.base import ContentFile  # noqa: E402
@@ -29,7 +28,7 @@ from tests.krill_project.running import changed, events  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch):
+def clean(monkeypatch, krill_tables):
     """Empty tables, and nothing relayed: these tests read the outbox itself."""
     monkeypatch.setattr(relay, "wake", lambda using: None)
     for using in ("default", "other"):

@@ -10,7 +10,6 @@ import pytest
 from tests.krill_project import running
 
 running.set_up()
-running.migrate()
 
 import rest_framework_tracking.base_mixins as theirs  # noqa: E402
 from django.contrib.auth.models import AnonymousUser, User  # noqa: E402
@@ -52,7 +51,7 @@ VARIES = {"requested_at", "response_ms"}
 
 
 @pytest.fixture(autouse=True)
-def sent(monkeypatch):
+def sent(monkeypatch, krill_tables):
     events: list[ApiRequest] = []
 
     def publish(value, topic, key, headers):

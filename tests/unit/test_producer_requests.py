@@ -13,7 +13,6 @@ import pytest
 from tests.krill_project import running
 
 running.set_up()
-running.migrate()
 
 from django.apps import apps  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
@@ -35,7 +34,7 @@ from tests.krill_project.isp.models import Cpe  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def sent(monkeypatch):
+def sent(monkeypatch, krill_tables):
     """What was handed to Kafka: the events, checked against the schema."""
     events: list[dict] = []
 
