@@ -45,7 +45,7 @@ RESERVED = frozenset(
     ]
 )
 
-#: Bytes of a request that are read first; what is no longer is remembered, since programs ask the same again.
+#: Bytes of a request that are read first. What a shorter one says is remembered: programs ask the same again.
 BEGINNING = 16 * 1024
 
 #: Most of a request that is searched for the beginning of an INSERT's data, as `max_query_size` in ClickHouse.
@@ -256,7 +256,7 @@ class Application:
         )
 
 
-_parsed = lru_cache(maxsize=256)(parse)
+_parsed = lru_cache(maxsize=128)(parse)
 
 
 def _split(prefix: bytes, body: Body) -> tuple[Statement, Iterator[bytes]]:
