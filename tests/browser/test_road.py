@@ -21,6 +21,7 @@ import requests
 from confluent_kafka import Consumer, Producer, TopicPartition
 from playwright.sync_api import Browser, Page
 
+from deploy.embedded import kafka as embedded_kafka
 from schemas import topics
 from schemas.settings import Settings
 from tests import hostile
@@ -111,11 +112,14 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    embedded_kafka.fetch()
     made = Stack(tmp_path_factory.mktemp("road"))
-    made.up()
-    yield made
-    if made.process and made.process.poll() is None:
-        made.down()
+    try:
+        made.up()
+        yield made
+    finally:
+        if made.process and made.process.poll() is None:
+            made.down()
 
 
 @pytest.fixture
