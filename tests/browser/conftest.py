@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from tests import chromium
-
-# Whether something comes, not how soon: other tests have the machine as well.
-expect.set_options(timeout=15_000)
 
 
 # Not for the whole session: while Playwright runs, Django takes the thread for an asynchronous one.

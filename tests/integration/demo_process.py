@@ -51,7 +51,7 @@ class Demo:
         return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     @contextlib.contextmanager
-    def serving(self, seconds: float = 60) -> Iterator[None]:
+    def serving(self, seconds: float = 30) -> Iterator[None]:
         """Serve within the block; fails if it is not ready in time, and if SIGTERM does not end it."""
         process = self.run("serve")
         try:

@@ -241,7 +241,7 @@ class TestPlainHttp:
         assert asked() - before == 3 + 1
 
     def test_a_value_alone_is_no_statement(self, ask: Any) -> None:
-        """chDB takes `1` for `SELECT 1`, by a setting that nobody's own settings may bring back."""
+        """chDB takes `1` for `SELECT 1` unless a setting says no, which must hold whatever else a request sets."""
         for more in ({}, {"max_threads": "1"}, {"session_id": "alone"}, {"session_id": "alone", "max_threads": "1"}):
             assert ask("1", **more).headers["X-ClickHouse-Exception-Code"] == "62"
 
