@@ -10,7 +10,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from dashboard import hours
-from dashboard.clickhouse import ClickHouse
+from dashboard.clickhouse import ClickHouse, matching
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS
 from dashboard.conditions import Condition
 from dashboard.filters import Query, binder
@@ -132,7 +132,7 @@ def read(clickhouse: ClickHouse, query: Query, now: dt.datetime | None = None) -
         counts += [f"sum(class{number})" for number in range(len(kinds))]
         settings = hours.prefer(hours.columns(query))
     else:
-        source = f"{report.table} {f'WHERE {condition}' if condition else ''}"
+        source = matching(report.table, condition)
         hour = f"toUnixTimestamp64Milli({report.time_column})"
         of_kinds = [Condition(report.by_name[kind.column], (kind.value,), False, query.zone) for kind in kinds]
         counts = ["count()", *(f"countIf({kind.sql(bind)})" for kind in of_kinds)]

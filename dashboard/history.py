@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from werkzeug.datastructures import MultiDict
 
 from dashboard import conditions, filters, rows, times
-from dashboard.clickhouse import SCATTERED, ClickHouse
+from dashboard.clickhouse import SCATTERED, ClickHouse, matching
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, Report
 from dashboard.filters import N_, binder, time_range
 from dashboard.rows import Item
@@ -228,8 +228,8 @@ def _overview(
         "argMaxIf(object_repr, (time, event_id), object_repr != ''), argMax(toString(action), (time, event_id)), "
         "max(time) FROM (SELECT changed_at AS time, event_id, action, object_repr FROM admin_changes "
         f"WHERE {' AND '.join(_of_object(query, bind))}) "
-        f"UNION ALL SELECT 1, count(), {times('1')}, '', '', max(time) FROM (SELECT requested_at AS time "
-        f"FROM api_requests WHERE {' AND '.join(_tests(query, API_REQUESTS, bind))})",
+        f"UNION ALL SELECT 1, count(), {times('1')}, '', '', max(time) FROM "
+        f"{matching('api_requests', ' AND '.join(_tests(query, API_REQUESTS, bind)), 'requested_at AS time')}",
         parameters,
     )
     (_, *changes, name, action, changed_at), (_, *requests, _, _, _) = sorted(found, key=lambda row: row[0])

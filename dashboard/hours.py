@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 from zoneinfo import ZoneInfo
 
-from dashboard.clickhouse import ClickHouse
+from dashboard.clickhouse import ClickHouse, matching
 from dashboard.columns import API_REQUESTS
 from dashboard.conditions import TIME, Bind, Condition
 from dashboard.filters import Query, binder
@@ -84,11 +84,10 @@ def counted(query: Query, bind: Bind, *names: str, classes: Sequence[tuple[int, 
         f"{'0' if failed and last < 400 else f'countIf(status_code BETWEEN {first} AND {last})'} AS class{number}"
         for number, (first, last) in enumerate(classes)
     ]
-    groups = f" GROUP BY {', '.join(names)}" if names else ""
+    groups = f"GROUP BY {', '.join(names)}" if names else ""
     parts = [
-        f"SELECT {', '.join([*selected, f'{rows} AS rows', *by_class])} FROM {query.report.table} "
-        f"WHERE {' AND '.join([*bounds, *tests]) or '1'}{groups} {clause}"
-        for bounds in ranges(query.since, query.until, bind)
+        f"SELECT {', '.join([*selected, f'{rows} AS rows', *by_class])} FROM {source} {groups} {clause}"
+        for source in sources(query.since, query.until, tests, bind)
     ]
     return f"({' UNION ALL '.join(parts)})"
 
@@ -112,16 +111,26 @@ def count(clickhouse: ClickHouse, query: Query) -> int:
     return int(clickhouse.query(sql, parameters, **prefer(columns(query)))[0][0])
 
 
-def ranges(since: dt.datetime | None, until: dt.datetime | None, bind: Bind) -> list[list[str]]:
-    """The tests of the whole hours between `since` (included) and `until`, then those of the parts of an hour left."""
+def sources(since: dt.datetime | None, until: dt.datetime | None, tests: Sequence[str], bind: Bind) -> list[str]:
+    """What requests between `since` (included) and `until` that pass `tests` are read from.
+
+    First those of whole hours, then those of the parts of an hour left, if there are any.
+    """
     since = None if since is None or since <= _EPOCH else since
     until = None if until is None or until >= _LATEST else until
     first, last = _next_hour(since) if since else None, until - (until - _EPOCH) % HOUR if until else None
     if first and last and first >= last:
-        return [_between("requested_at", since, until, bind)]
-    tests = [_between("toStartOfHour(requested_at)", first, last, bind)]
-    edges = [(since, first), (last, until)]
-    return tests + [_between("requested_at", *edge, bind) for edge in edges if edge[0] and edge[0] != edge[1]]
+        return [requests(tests, bind, (since, until))]
+    hours = [*_between("toStartOfHour(requested_at)", first, last, bind), *tests]
+    edges = [edge for edge in ((since, first), (last, until)) if edge[0] and edge[0] != edge[1]]
+    rest = [requests(tests, bind, *edges)] if edges else []
+    return [f"{API_REQUESTS.table} WHERE {' AND '.join(hours) or '1'}", *rest]
+
+
+def requests(tests: Sequence[str], bind: Bind, *ranges: tuple[dt.datetime | None, dt.datetime | None]) -> str:
+    """A subquery of the requests themselves that pass `tests` in any of the ranges, whose ends are not included."""
+    within = [" AND ".join(_between("requested_at", *limits, bind)) or "1" for limits in ranges]
+    return matching(API_REQUESTS.table, " AND ".join([f"({' OR '.join(within)})", *tests]))
 
 
 def _failed(condition: Condition) -> bool:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from werkzeug.datastructures import MultiDict
 
 from dashboard import filters, rows
-from dashboard.clickhouse import SCATTERED, ClickHouse
+from dashboard.clickhouse import SCATTERED, ClickHouse, matching
 from dashboard.columns import API_REQUESTS
 from dashboard.conditions import Bind, at
 from dashboard.filters import N_, Problems, binder, time_range
@@ -280,7 +280,7 @@ def _addresses(clickhouse: ClickHouse, query: IntegrationQuery) -> list[Item]:
     names = ("count", "errors", "first_at", "last_at")
     found = clickhouse.query(
         "SELECT remote_addr, count() AS times, countIf(status_code >= 400), min(requested_at), max(requested_at) "
-        f"FROM {API_REQUESTS.table} WHERE {query.where(binder(parameters))} "
+        f"FROM {matching(API_REQUESTS.table, query.where(binder(parameters)))} "
         f"GROUP BY remote_addr ORDER BY times DESC, remote_addr LIMIT {MOST_ADDRESSES + 1}",
         parameters,
         max_execution_time=SECONDS,

@@ -17,7 +17,7 @@ from dashboard import filters, hours, quantiles, rows, trends
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import TREND_COLUMNS, Column
 from dashboard.conditions import Bind
-from dashboard.filters import N_, Problems, binder, time_range
+from dashboard.filters import N_, Problems, binder
 from dashboard.rows import Item
 from dashboard.trends import MINIMUM_SAMPLE, TrendQuery
 
@@ -157,15 +157,15 @@ def _sql(query: RankingQuery, bind: Bind) -> str:
     names = ", ".join(column.name for column in query.columns)
     tests = [condition.sql(bind) for condition in trend.conditions]
     since, length = int(trend.since.timestamp()), (trend.until - trend.since).total_seconds()
-    time, split = ("toStartOfHour(requested_at)", hours.ranges) if _by_hour(query) else ("requested_at", _range)
+    time, sources = ("toStartOfHour(requested_at)", hours.sources) if _by_hour(query) else ("requested_at", _requests)
     place = f"greatest(0, toInt32(floor((toUnixTimestamp({time}) - {since}) * {SPARK_POINTS} / {length})))"
     parts = [
         f"SELECT {names}, {old} AS old, {'0' if old else place} AS place, count() AS rows, "
         f"countIf(status_code >= 400) AS errors, max(requested_at) AS latest, {quantiles.STATE} AS state "
-        f"FROM api_requests WHERE {' AND '.join([*bounds, *tests]) or '1'} GROUP BY {names}, place"
+        f"FROM {source} GROUP BY {names}, place"
         for old, period in enumerate((trend, trend.earlier()))
         if period
-        for bounds in split(period.since, period.until, bind)
+        for source in sources(period.since, period.until, tests, bind)
     ]
 
     def numbers(prefix: str, test: str) -> str:
@@ -188,8 +188,8 @@ def _sql(query: RankingQuery, bind: Bind) -> str:
     )
 
 
-def _range(since: dt.datetime, until: dt.datetime, bind: Bind) -> list[list[str]]:
-    return [time_range("requested_at", since, until, bind)]
+def _requests(since: dt.datetime | None, until: dt.datetime | None, tests: Sequence[str], bind: Bind) -> list[str]:
+    return [hours.requests(tests, bind, (since, until))]
 
 
 def _names(columns: Sequence[Column], row: Sequence[Any]) -> Item:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboard import conditions, rows
-from dashboard.clickhouse import ClickHouse
+from dashboard.clickhouse import ClickHouse, matching
 from dashboard.columns import API_REQUESTS
 from dashboard.conditions import Condition, exact
 from dashboard.filters import KINDS, MAX_LENGTH, Problems, Query, binder
@@ -135,7 +135,7 @@ def read(clickhouse: ClickHouse, query: Query, slow: str | None = None) -> Contr
 
     total, slow_total, *medians = ask(
         f"SELECT count(), countIf({test}), quantileExactIf(0.5)(response_ms, {test}), "
-        f"quantileExactIf(0.5)(response_ms, NOT {test}) {source}"
+        f"quantileExactIf(0.5)(response_ms, NOT {test}) FROM {matching(API_REQUESTS.table, condition)}"
     )[0]
     zone = bind(query.zone.key, "String")
     keys = [f"d_{name}" for name in DIMENSIONS]

@@ -29,6 +29,7 @@ from dashboard import (
 from dashboard.blocks import Block
 from dashboard.clickhouse import (
     SCATTERED,
+    UNPROJECTED,
     ClickHouse,
     QueryTooSlow,
     ResultTooLarge,
@@ -164,6 +165,7 @@ class Store:
                 f"SELECT {_names(report.columns)} FROM {report.table} WHERE {' AND '.join(tests)} "
                 "ORDER BY kafka_offset LIMIT 1",
                 parameters,
+                **UNPROJECTED,
             )
             if found:
                 return rows.items(report.columns, found, read_json)[0]

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from werkzeug.datastructures import MultiDict
 
 from dashboard import filters, hours, periods, quantiles, rows
-from dashboard.clickhouse import ClickHouse
+from dashboard.clickhouse import ClickHouse, matching
 from dashboard.columns import TREND_COLUMNS, Column
 from dashboard.conditions import Bind, Condition
 from dashboard.filters import N_, FilterError, FilterErrors, Problems, binder
@@ -125,7 +125,7 @@ class TrendQuery:
             tests += filters.time_range("requested_at", self.since, self.until, bind)
             start = self._start("requested_at", bind)
             numbers = f"count(), countIf(status_code >= 400), {quantiles.OF_REQUESTS}"
-            source = f"api_requests WHERE {' AND '.join(tests)}"
+            source = matching("api_requests", " AND ".join(tests))
         return (
             f"SELECT {start} AS start{names}, {numbers} FROM {source} GROUP BY start{names} ORDER BY start{names} "
             f"LIMIT {bind(self.limit + 1, 'UInt32')}"
@@ -140,9 +140,8 @@ class TrendQuery:
         start = self._start("toStartOfHour(requested_at)", bind)
         return " UNION ALL ".join(
             f"SELECT {start} AS start{names}, count() AS requests, countIf(status_code >= 400) AS failed, "
-            f"{quantiles.STATE} AS state FROM api_requests WHERE {' AND '.join([*bounds, *tests]) or '1'} "
-            f"GROUP BY start{names}"
-            for bounds in hours.ranges(self.since, self.until, bind)
+            f"{quantiles.STATE} AS state FROM {source} GROUP BY start{names}"
+            for source in hours.sources(self.since, self.until, tests, bind)
         )
 
     @property

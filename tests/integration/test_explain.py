@@ -136,6 +136,16 @@ def test_long_ranges_are_read_from_projections(
     assert bool(found) == bool(projections)
 
 
+@pytest.mark.parametrize("args", [{}, {"user": "crm-1"}])
+def test_what_is_left_of_the_hours_at_both_ends_is_read_at_once(settings: Settings, args: dict[str, str]) -> None:
+    ends = {"from": "2026-03-01T10:17", "to": "2026-04-01T15:42:10"}
+    [plan] = plans(settings, lambda store: store.count(query(**ends, **args), 5))
+    whole, rest = plan.split("ReadFromMergeTree")[1:]
+    assert "(per_hour" in whole
+    assert "(per_hour" not in rest
+    assert granules(rest, "PrimaryKey")[0] <= 2
+
+
 @pytest.mark.parametrize(
     ("ask", "questions"),
     [
