@@ -11,7 +11,7 @@ import clickhouse_connect
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from dashboard import history, integrations, rankings, trends
+from dashboard import facets, history, integrations, rankings, trends
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import API_REQUESTS
 from dashboard.filters import Query, parse
@@ -129,11 +129,20 @@ def ranking(**args: str) -> Callable[[Store], Any]:
     ],
 )  # fmt: skip
 def test_long_ranges_are_read_from_projections(
-    settings: Settings, ask: Callable[[Store], Any], projections: set[str]
+    settings: Settings, ask: Callable[[Store], Any], projections: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(facets, "FEW_ROWS", 0)
     found = {name for plan in plans(settings, ask) for name in re.findall(r"\((per_hour\w*)\)", plan)}
     assert found >= projections, plans(settings, ask)
     assert bool(found) == bool(projections)
+
+
+def test_facets_of_few_rows_look_at_them_once(settings: Settings) -> None:
+    count, plan = plans(settings, lambda store: store.facets(query(**MONTH)))
+    assert "(per_hour)" in count
+    assert plan.count("ReadFromMergeTree") == 1
+    left, before = granules(plan, "PrimaryKey")
+    assert left < before / PARTS * 1.5
 
 
 @pytest.mark.parametrize("args", [{}, {"user": "crm-1"}])

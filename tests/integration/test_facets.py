@@ -140,8 +140,12 @@ def test_a_histogram_of_nothing_and_of_wrong_filters(store: Store, user: FlaskCl
 # Facets
 
 
+@pytest.mark.parametrize("few", [0, facets.FEW_ROWS])
 @pytest.mark.parametrize("args", FILTERS)
-def test_facets_count_the_most_frequent_values(store: Store, args: dict[str, str]) -> None:
+def test_facets_count_the_most_frequent_values(
+    store: Store, args: dict[str, str], few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facets, "FEW_ROWS", few)
     asked = query(args)
     rows = rows_of(store, asked)
     found = store.facets(asked)
@@ -183,6 +187,7 @@ def test_facets_say_when_they_looked_at_the_newest_rows_alone(
     filtered = "/api-requests/facets?-user=nobody&-host=nothing&fragment=1"
     assert "filas más recientes" not in user.get(filtered).text
     monkeypatch.setattr(facets, "MOST_ROWS", 1000)
+    monkeypatch.setattr(facets, "FEW_ROWS", 0)
     # Without filters all rows are counted, however many there are.
     assert "filas más recientes" not in user.get("/api-requests/facets?fragment=1").text
     text = text_of(user.get(filtered).text)
