@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from dashboard.clickhouse import ClickHouse, matching
 from dashboard.columns import API_REQUESTS
-from dashboard.conditions import TIME, Bind, Condition
-from dashboard.filters import Query, binder
+from dashboard.conditions import Bind, Condition
+from dashboard.filters import Query, binder, time_range
 
 #: The projections, and the columns by which each counts, those with the fewest rows first.
 PROJECTIONS = {
@@ -121,27 +121,21 @@ def sources(since: dt.datetime | None, until: dt.datetime | None, tests: Sequenc
     first, last = _next_hour(since) if since else None, until - (until - _EPOCH) % HOUR if until else None
     if first and last and first >= last:
         return [requests(tests, bind, (since, until))]
-    hours = [*_between("toStartOfHour(requested_at)", first, last, bind), *tests]
+    hours = [*time_range("toStartOfHour(requested_at)", first, last, bind), *tests]
     edges = [edge for edge in ((since, first), (last, until)) if edge[0] and edge[0] != edge[1]]
     rest = [requests(tests, bind, *edges)] if edges else []
     return [f"{API_REQUESTS.table} WHERE {' AND '.join(hours) or '1'}", *rest]
 
 
 def requests(tests: Sequence[str], bind: Bind, *ranges: tuple[dt.datetime | None, dt.datetime | None]) -> str:
-    """A subquery of the requests themselves that pass `tests` in any of the ranges, whose ends are not included."""
-    within = [" AND ".join(_between("requested_at", *limits, bind)) or "1" for limits in ranges]
+    """A subquery of the requests themselves that pass `tests` in any of the ranges; each is as that of `sources`."""
+    within = [" AND ".join(time_range("requested_at", *limits, bind)) or "1" for limits in ranges]
     return matching(API_REQUESTS.table, " AND ".join([f"({' OR '.join(within)})", *tests]))
 
 
 def _failed(condition: Condition) -> bool:
     """Whether it is that of requests that failed, of which all projections have the number."""
     return (condition.column.name, condition.values, condition.negated) == ("status_code", (">=400",), False)
-
-
-def _between(name: str, since: dt.datetime | None, until: dt.datetime | None, bind: Bind) -> list[str]:
-    return [
-        f"{name} {sign} {bind(moment, TIME)}" for sign, moment in ((">=", since), ("<", until)) if moment is not None
-    ]
 
 
 def _next_hour(moment: dt.datetime) -> dt.datetime:
