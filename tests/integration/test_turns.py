@@ -79,7 +79,7 @@ def test_what_takes_too_long_to_count_is_counted_in_part(filled: Settings, monke
     real = ClickHouse.query
 
     def slow(self: ClickHouse, sql: str, *args: object, **limits: float) -> object:
-        if sql.startswith("SELECT count() FROM api_requests"):
+        if sql.startswith("SELECT count()") and f"LIMIT {counting.MOST + 1})" not in sql:
             raise QueryTooSlow("too slow")
         return real(self, sql, *args, **limits)  # type: ignore[arg-type]
 
