@@ -27,21 +27,26 @@ def read(clickhouse: ClickHouse, query: Query, item: Item) -> tuple[str | None, 
     Raises:
         StoreError: no answer within 2 s.
     """
-    table, time_column = query.report.table, query.report.time_column
-    found = clickhouse.query(
-        f"SELECT {ordering.key(query.sort_column)}, {time_column}, {', '.join(ordering.TIES)} FROM {table} "
-        f"WHERE {time_column} = {{time:{conditions.TIME}}} AND event_id = {{id:UUID}} "
-        "AND kafka_partition = {partition:Int32} AND kafka_offset = {offset:Int64} LIMIT 1",
-        {
-            "time": conditions.bind_text(item[time_column]),
-            "id": item["event_id"],
-            "partition": item["kafka_partition"],
-            "offset": item["kafka_offset"],
-        },
-    )
-    if not found:
+    place = _place(clickhouse, query, item)
+    if place is None:
         return None, None
-    return _beside(clickhouse, query, found[0], back=True), _beside(clickhouse, query, found[0], back=False)
+    return _beside(clickhouse, query, place, back=True), _beside(clickhouse, query, place, back=False)
+
+
+def _place(clickhouse: ClickHouse, query: Query, item: Item) -> Sequence[Any] | None:
+    """The row's sort key, time and `ordering.TIES`; None if it is gone."""
+    own = {name: item[name] for name in (query.report.time_column, *ordering.TIES)}
+    if query.sort_column.name in own:
+        return [own[query.sort_column.name], *own.values()]
+    parameters: dict[str, str | bytes] = {}
+    bind = binder(parameters)
+    types = (conditions.TIME, "UUID", "Int32", "Int64")
+    tests = [f"{name} = {bind(value, kind)}" for (name, value), kind in zip(own.items(), types, strict=True)]
+    found = clickhouse.query(
+        f"SELECT {ordering.key(query.sort_column)} FROM {query.report.table} WHERE {' AND '.join(tests)} LIMIT 1",
+        parameters,
+    )
+    return [found[0][0], *own.values()] if found else None
 
 
 def _beside(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back: bool) -> str | None:

@@ -36,6 +36,7 @@ from dashboard.clickhouse import (
     StoreError,
     StoreUnavailable,
     Turns,
+    matching,
 )
 from dashboard.columns import Column, Report
 from dashboard.counting import Count
@@ -238,15 +239,15 @@ class Store:
         start = time.perf_counter()
         columns = [column for column in query.columns if not column.large or column.name in query.look.columns]
         condition, parameters = query.where()
-        source = f"FROM {query.report.table} WHERE {condition}"
         found = self._clickhouse.query(
-            f"SELECT {', '.join(map(_beginning, columns))} {source} "
+            f"SELECT {', '.join(map(_beginning, columns))} FROM {query.report.table} WHERE {condition} "
             f"ORDER BY {ordering.clause(query)} LIMIT {{limit:UInt32}}",
             {**parameters, "limit": query.per_page},
         )
         total = len(found)
         if total == query.per_page:
-            total = self._clickhouse.query(f"SELECT count() {source}", parameters)[0][0]
+            matches = matching(query.report.table, condition, "1")
+            total = self._clickhouse.query(f"SELECT count() FROM {matches}", parameters)[0][0]
         return Page(rows.items(columns, found, read_json), total, time.perf_counter() - start)
 
     def totals(self) -> dict[str, int]:

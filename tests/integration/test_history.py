@@ -350,6 +350,8 @@ def test_a_change_is_a_sentence(user: FlaskClient) -> None:
         (API_REQUESTS, {"method": "PATCH", "sort": "user", "from": "2026-10-24"}),
         (API_REQUESTS, {"sort": "remote_addr", "status_code": "404"}),
         (API_REQUESTS, {"sort": "path", "to": "2026-10-25"}),
+        (API_REQUESTS, {"sort": "kafka_offset"}),
+        (API_REQUESTS, {"method": "PATCH"}),
     ],
 )
 def test_neighbours_are_those_of_the_list(store: Store, report: Report, args: dict[str, str]) -> None:
