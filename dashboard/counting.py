@@ -46,7 +46,7 @@ def read(clickhouse: ClickHouse, query: Query, seconds: float | None = None) -> 
     if seconds is not None and _common(clickhouse, query, limits):
         return _part(clickhouse, query, MOST_COMMON, limits)
     condition, parameters = query.where(indexed=not lookups.known(query))
-    # Of the whole table ClickHouse knows it.
+    # How many rows a table has, ClickHouse knows without reading them.
     source = matching(query.report.table, condition, "1") if condition else query.report.table
     try:
         return Count(clickhouse.query(f"SELECT count() FROM {source}", parameters, **limits)[0][0])

@@ -62,7 +62,7 @@ def read(clickhouse: ClickHouse, query: Query) -> Facets:
     """
     wanted = [query.report.by_name[name] for name in FACETS[query.report.name]]
     if not query.conditions and all(hours.covered(query, column.name) for column in wanted):
-        total = hours.count(clickhouse, query)
+        total = hours.count(clickhouse, query, max_execution_time=SECONDS)
         if total > FEW_ROWS:
             return _all_rows(clickhouse, query, wanted, total)
     condition, parameters = query.where()

@@ -104,11 +104,11 @@ def by_hour(clickhouse: ClickHouse, query: Query) -> list[tuple[dt.datetime, int
     return [(dt.datetime.fromtimestamp(start, dt.UTC), rows) for start, rows in found]
 
 
-def count(clickhouse: ClickHouse, query: Query) -> int:
-    """How many rows match. For a query that is `covered`."""
+def count(clickhouse: ClickHouse, query: Query, **limits: float) -> int:
+    """How many rows match. For a query that is `covered`; `limits` as in `ClickHouse.query`."""
     parameters: dict[str, str | bytes] = {}
     sql = f"SELECT sum(rows) FROM {counted(query, binder(parameters))}"
-    return int(clickhouse.query(sql, parameters, **prefer(columns(query)))[0][0])
+    return int(clickhouse.query(sql, parameters, **prefer(columns(query)), **limits)[0][0])
 
 
 def sources(since: dt.datetime | None, until: dt.datetime | None, tests: Sequence[str], bind: Bind) -> list[str]:
@@ -128,7 +128,7 @@ def sources(since: dt.datetime | None, until: dt.datetime | None, tests: Sequenc
 
 
 def requests(tests: Sequence[str], bind: Bind, *ranges: tuple[dt.datetime | None, dt.datetime | None]) -> str:
-    """A subquery of the requests themselves that pass `tests` in any of the ranges; each is as that of `sources`."""
+    """A subquery of the requests themselves that pass `tests` in any of the ranges, which may lack a limit."""
     within = [" AND ".join(time_range("requested_at", *limits, bind)) or "1" for limits in ranges]
     return matching(API_REQUESTS.table, " AND ".join([f"({' OR '.join(within)})", *tests]))
 

@@ -124,7 +124,6 @@ def read(clickhouse: ClickHouse, query: Query, slow: str | None = None) -> Contr
     # Which rows those are needs no sorting any more; others of the earliest millisecond may be among them.
     condition, parameters = (replace(query, since=earliest) if bounded else query).where()
     bind = binder(parameters)
-    source = f"FROM {API_REQUESTS.table} {f'WHERE {condition}' if condition else ''}"
     if slow is None:
         test = f"response_ms > {bind(repr(high), 'Float64')}"
     else:
@@ -143,7 +142,8 @@ def read(clickhouse: ClickHouse, query: Query, slow: str | None = None) -> Contr
     marks = ", ".join(f"grouping({key})" for key in keys)
     found = ask(
         f"SELECT {marks}, {', '.join(keys)}, countIf(is_slow) AS slow, countIf(NOT is_slow) AS others "
-        f"FROM (SELECT {test} AS is_slow, {', '.join(dimensions)} FROM (SELECT {_READ} {source})) "
+        f"FROM (SELECT {test} AS is_slow, {', '.join(dimensions)} "
+        f"FROM {matching(API_REQUESTS.table, condition, _READ)}) "
         f"GROUP BY GROUPING SETS ({', '.join(f'({key})' for key in keys)}) HAVING slow >= {LEAST_COUNT} "
         f"ORDER BY slow / {max(1, slow_total)} - others / {max(1, total - slow_total)} DESC "
         f"LIMIT {bind(_CANDIDATES, 'UInt8')} BY {marks}"
