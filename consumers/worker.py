@@ -73,13 +73,14 @@ class BatchLoop(faust.Service):
             if self.batches.failure is not None:
                 await self.crash(self.batches.failure)
                 return
-            await asyncio.get_running_loop().run_in_executor(None, self._storage.floods.refresh)
             await asyncio.get_running_loop().run_in_executor(None, self._write_status)
             await self.sleep(STATUS_SECONDS)
 
     def _write_status(self) -> None:
         now = dt.datetime.now(dt.UTC)
         partitions, kafka_error = self.batches.snapshot()
+        # After the snapshot: a stop that is shown but not written down yet would undo a `resume` given in between.
+        self._storage.floods.refresh()
         rows = []
         metrics.LAG.clear()
         metrics.PAUSED.clear()

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from consumers import batch as conversion
 from consumers import letters, normalise
 from consumers.database import Database
+from consumers.flood import Flood
 from consumers.letters import Selection
+from consumers.partition import Partition
+from consumers.storage import Storage
+from consumers.worker import BatchLoop
 from schemas import topics
 from schemas.settings import Settings
 from tests.integration.test_verify import Krill, krill, store
@@ -110,6 +117,25 @@ def test_a_flood_stops_its_topic_until_it_is_resumed(road: Road, krill: Krill, s
     road.wait("dead_letters", 3_000)
     road.wait("api_requests", 1, "user = 'behind'")
     wait(lambda: state(road, topics.API_REQUESTS) == {"running"})
+
+
+def test_a_topic_is_shown_as_stopped_once_resume_would_find_it(
+    road: Road, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(settings)
+    feed = BatchLoop(settings, storage, None)
+    partition = Partition(topics.API_REQUESTS, str(uuid.uuid4()), 0, 0, None)
+
+    def stopped_just_now() -> tuple[list[dict[str, Any]], str]:
+        with pytest.raises(Flood):
+            storage.floods.judge(topics.API_REQUESTS, good=0, bad=settings.flood_window)
+        partition.stopped = True
+        return [partition.snapshot()], ""
+
+    monkeypatch.setattr(feed.batches, "snapshot", stopped_just_now)
+    feed._write_status()
+    assert state(road, topics.API_REQUESTS) == {"stopped by flood"}
+    assert road.client.query("SELECT topic, state FROM floods FINAL").result_rows == [(topics.API_REQUESTS, "stopped")]
 
 
 def wait(condition: Callable[[], bool], seconds: float = 30) -> None:
