@@ -19,11 +19,13 @@ _SCHEME = re.compile(r"(?i:\b(bearer|basic|token|apikey))([ \t+]+)([\w~+/.=-]{8,
 _HEX = re.compile(r"[0-9a-fA-F]{16,}|(?=[a-f]*\d)[0-9a-f]{8,}")
 
 # https://user:password@host. A colon followed by anything but a port begins a password, even one with a slash in it.
+# Asked first is whether there is an @ at all: without one, every length of a password would be tried.
 _USERINFO = re.compile(
-    r"(://[^\s/?#@:\"'<>]{0,256}:)([^\s/?#\"'<>]{1,256}(?=@)|(?!\d{0,5}(?:[/?#\"'<>\s]|\Z))[^\s\"'<>@]{1,256}(?=@))"
+    r"(://[^\s/?#@:\"'<>]{0,256}+:)(?=[^\s\"'<>@]{0,256}+@)"
+    r"([^\s/?#\"'<>]{1,256}(?=@)|(?!\d{0,5}(?:[/?#\"'<>\s]|\Z))[^\s\"'<>@]{1,256}+(?=@))"
 )
 # https://<access token>@host
-_USERINFO_ALONE = re.compile(r"(://)([^\s/?#@:\"'<>]{20,256})(?=@)")
+_USERINFO_ALONE = re.compile(r"(://)([^\s/?#@:\"'<>]{20,256}+)(?=@)")
 
 # PostgreSQL: `Key (wifi_password)=(x) already exists`; SQL: `INSERT INTO t (a, pin) VALUES (1, 'x')`.
 _COLUMNS = re.compile(
