@@ -73,14 +73,17 @@ class BatchLoop(faust.Service):
             if self.batches.failure is not None:
                 await self.crash(self.batches.failure)
                 return
-            await asyncio.get_running_loop().run_in_executor(None, self._write_status)
+            await asyncio.get_running_loop().run_in_executor(None, self._tell)
             await self.sleep(STATUS_SECONDS)
 
-    def _write_status(self) -> None:
-        now = dt.datetime.now(dt.UTC)
+    def _tell(self) -> None:
         partitions, kafka_error = self.batches.snapshot()
-        # After the snapshot: a stop that is shown but not written down yet would undo a `resume` given in between.
+        # Before the status: a stop that is shown but not written down yet would undo a `resume` given in between.
         self._storage.floods.refresh()
+        self._write_status(partitions, kafka_error)
+
+    def _write_status(self, partitions: list[dict[str, Any]], kafka_error: str) -> None:
+        now = dt.datetime.now(dt.UTC)
         rows = []
         metrics.LAG.clear()
         metrics.PAUSED.clear()

@@ -133,7 +133,7 @@ def test_a_topic_is_shown_as_stopped_once_resume_would_find_it(
         return [partition.snapshot()], ""
 
     monkeypatch.setattr(feed.batches, "snapshot", stopped_just_now)
-    feed._write_status()
+    feed._tell()
     assert state(road, topics.API_REQUESTS) == {"stopped by flood"}
     assert road.client.query("SELECT topic, state FROM floods FINAL").result_rows == [(topics.API_REQUESTS, "stopped")]
 
