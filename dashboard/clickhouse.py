@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 MAX_MEMORY_BYTES = 2 * 1024**3
 #: Largest answer that is held in memory at once.
 MAX_RESULT_BYTES = 64 * 1024**2
+#: A text may be part of so many words. Of more than 50, ClickHouse would sooner read all rows than where they are.
+MAX_WORDS = 1_000_000
 CONNECT_SECONDS = 2
 #: For a query that no projection answers: trying them all takes as long as reading a few rows.
 UNPROJECTED: Mapping[str, int] = {"optimize_use_projections": 0}
@@ -37,6 +39,9 @@ SCATTERED: Mapping[str, int] = {
     "merge_tree_min_rows_for_concurrent_read": 8192,
     "merge_tree_min_bytes_for_concurrent_read": 1,
 }
+
+#: For a search that needs all parts of the table: their indexes are asked at the same time, before any row is read.
+AHEAD: Mapping[str, int] = {"use_skip_indexes_on_data_read": 0}
 
 # ClickHouse's error codes.
 _TOO_SLOW = {159, 160, 209, 394}
@@ -210,6 +215,7 @@ class ClickHouse:
                     "max_memory_usage": MAX_MEMORY_BYTES,
                     "max_result_bytes": MAX_RESULT_BYTES,
                     "result_overflow_mode": "throw",
+                    "text_index_like_max_postings_to_read": MAX_WORDS,
                     **wanted,
                 }
                 # A ClickHouse user who is already limited to reading may not change settings.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dashboard import hours, lookups, paging
-from dashboard.clickhouse import ClickHouse, QueryTooSlow, matching
+from dashboard.clickhouse import AHEAD, ClickHouse, QueryTooSlow, matching
 from dashboard.columns import API_REQUESTS
 from dashboard.filters import Query
 
@@ -49,7 +49,7 @@ def read(clickhouse: ClickHouse, query: Query, seconds: float | None = None) -> 
     # How many rows a table has, ClickHouse knows without reading them.
     source = matching(query.report.table, condition, "1") if condition else query.report.table
     try:
-        return Count(clickhouse.query(f"SELECT count() FROM {source}", parameters, **limits)[0][0])
+        return Count(clickhouse.query(f"SELECT count() FROM {source}", parameters, **AHEAD, **limits)[0][0])
     except QueryTooSlow:
         if seconds is None:
             raise

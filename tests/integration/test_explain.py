@@ -24,6 +24,8 @@ MONTH = {"from": "2026-03-01", "to": "2026-04-01"}
 ROWS = 200_000
 #: Months that the rows are spread over.
 PARTS = 6
+#: So many of the first rows have one of a hundred words that `needle` is a part of.
+NEEDLES = 10_000
 BY = ("action", "endpoint", "host", "object_type", "status", "user", "view")
 
 
@@ -49,12 +51,13 @@ def settings(clickhouse: str) -> Iterator[Settings]:
     apply(client, name)
     client.command(
         "INSERT INTO api_requests (event_id, requested_at, user, route, method, status_code, object_type, object_id, "
-        "path, request_id, response_ms, data, kafka_offset) SELECT generateUUIDv4(number), "
+        "path, request_id, response_ms, data, user_agent, kafka_offset) SELECT generateUUIDv4(number), "
         f"toDateTime64('2026-01-01', 3, 'UTC') + toIntervalSecond(intDiv(number * 15500000, {ROWS})), "
         "'crm-' || toString(number % 50), '/api/v2/isp/cpes/{id}/', ['GET', 'PATCH'][number % 2 + 1], "
         "[200, 404, 500][number % 3 + 1], 'cpe', toString(number), '/api/v2/isp/cpes/' || toString(number) || '/', "
         "'r' || toString(number), number % 900, "
-        "'{\"name\": \"pim' || leftPad(toString(number), 6, '0') || '\"}', number "
+        "'{\"name\": \"pim' || leftPad(toString(number), 6, '0') || '\"}', "
+        f"if(number < {NEEDLES}, 'xneedle' || toString(number % 100) || 'x', ''), number "
         f"FROM numbers({ROWS})",
         settings={"async_insert": 0},
     )
@@ -233,6 +236,12 @@ def test_a_rare_value_is_found_by_its_index(settings: Settings, args: dict[str, 
     [plan] = plans(settings, lambda store: store.count(query(**args), 5))
     left, before = granules(plan, index)
     assert left <= before / 4
+
+
+def test_a_part_of_very_many_words_is_found_by_their_index(settings: Settings) -> None:
+    [plan] = plans(settings, lambda store: store.count(query(q="needle"), 5))
+    left, _ = granules(plan, "plain_words")
+    assert left <= -(-NEEDLES // 2048)
 
 
 @pytest.mark.parametrize(
