@@ -34,6 +34,8 @@ _FORMS = {
     # No part of an address is longer than four digits.
     "address": re.compile(r"(?!.*[0-9a-fA-F]{5})[0-9a-fA-F.:]+"),
 }
+#: What is looked for among all callers by the index; a group alone may be in very many words of it.
+_PART_OF_ADDRESS = re.compile(rf"(?=.*[.:])(?=.{{{SHORTEST}}}){_FORMS['address'].pattern}")
 #: What is in no address of version 4, and a test for the other addresses.
 _GROUP = re.compile(r"[0-9a-fA-F]{4}")
 _OTHERS_THAN_IPV4 = "{} NOT BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255')"
@@ -42,6 +44,12 @@ _WORD = re.compile(r"[0-9A-Za-z]+")
 _HEX = "[0-9a-f]{4,}"
 #: Request ids that are in no index of words.
 _REQUEST_ID = "[0-9a-f-]*"
+#: IP and MAC addresses in a text, and what else has four numbers with dots or six groups of digits with `:` or `-`
+#: between them. One goes on as far as groups do, so that each part that would be one itself is within it.
+_ADDRESS = "(?:[0-9]+(?:[.][0-9]+){3}|[0-9a-f]+(?:[:-][0-9a-f]+){5})[0-9a-f]*(?:[.:-][0-9a-f]+)*"
+_ADDRESSES = re.compile(_ADDRESS, re.IGNORECASE | re.ASCII)
+#: `addresses` has one as a single word: letters that are in none stand for what is between its groups.
+_SEPARATORS, _LETTERS = ".:-", "xyz"
 # Words of a path that may be rare; those that are in every path (`api`, `v2`) cost the index more than they leave out.
 _IDENTIFIER = re.compile(r"(?=.*[0-9]).{3,}")
 # Letters that are the other case of a letter outside ASCII, and so may stand for one in a text.
@@ -60,14 +68,20 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
         return f"({_any(searched, text, needle)})"
     # Others are compared themselves.
     known = set(INDEXED) - ({"request_id"} if re.fullmatch(_REQUEST_ID, text.lower()) else set())
-    others = _any([column for column in searched if column.name not in known], text, needle)
-    words = [word for word in (_WORD if text.isascii() else _PLAIN_WORD).findall(text) if len(word) >= SHORTEST]
-    tests = [_part(word.lower(), bind) for word in words]
-    if words != [text]:
-        # The words may stand apart.
+    addresses, rest = _ADDRESSES.findall(text), _ADDRESSES.sub(" ", text)
+    words = [word for word in (_WORD if text.isascii() else _PLAIN_WORD).findall(rest) if len(word) >= SHORTEST]
+    tests = [*(_address(part, bind) for part in addresses), *(_part(word.lower(), bind) for word in words)]
+    if [*addresses, *words] != [text]:
+        # They may stand apart.
         tests.append(f"({_any([column for column in searched if column.name in known], text, needle)})")
-    found = f"({' AND '.join(tests)})"
-    return f"({found} OR {others})" if others else found
+    found = [f"({' AND '.join(tests)})"]
+    if _PART_OF_ADDRESS.fullmatch(text):
+        known.add("remote_addr")
+        if addresses != [text]:
+            found.append(_address(text, bind))
+    if others := _any([column for column in searched if column.name not in known], text, needle):
+        found.append(others)
+    return f"({' OR '.join(found)})" if len(found) > 1 else found[0]
 
 
 def narrowed(column: Column, pieces: Sequence[str], bind: Bind) -> str:
@@ -104,6 +118,12 @@ def _part(word: str, bind: Bind) -> str:
     return f"({plain} OR {_hex_words()} LIKE {part})" if re.fullmatch(_HEX, word) else plain
 
 
+def _address(part: str, bind: Bind) -> str:
+    """A test that it is part of an address."""
+    word = part.lower().translate(str.maketrans(_SEPARATORS, _LETTERS))
+    return f"{_addresses()} LIKE {bind(f'%{word}%', 'String')}"
+
+
 def _all(words: Iterable[str], bind: Bind) -> str:
     """A test that all words are in a row as whole words; empty without words."""
     hexadecimal = {word for word in words if re.fullmatch(_HEX, word)}
@@ -118,17 +138,28 @@ def _all(words: Iterable[str], bind: Bind) -> str:
 @cache
 def _plain_words() -> str:
     """What `plain_words` indexes, to the letter."""
-    arrays = {name for name in _SHORT if API_REQUESTS.by_name[name].kind == "array"}
-    names = [f"arrayStringConcat({name}, ' ')" if name in arrays else name for name in _SHORT]
-    short = ", ".join([*names, f"if(match(request_id, '^{_REQUEST_ID}$'), '', request_id)"])
-    long = f"replaceRegexpAll({_long()}, '\\\\b{_HEX}\\\\b', '')"
-    return f"concatWithSeparator(' ', lower(concatWithSeparator(' ', {short})), {long})"
+    return f"concatWithSeparator(' ', {_short()}, replaceRegexpAll({_long()}, '\\\\b{_HEX}\\\\b', ''))"
 
 
 @cache
 def _hex_words() -> str:
     """What `hex_words` indexes, to the letter."""
     return f"arrayStringConcat(extractAll({_long()}, '\\\\b{_HEX}\\\\b'), ' ')"
+
+
+@cache
+def _addresses() -> str:
+    """What `addresses` indexes, to the letter."""
+    texts = f"arrayStringConcat(extractAll(concatWithSeparator(' ', {_short()}, {_long()}), '{_ADDRESS}'), ' ')"
+    caller = "replaceOne(if(toString(remote_addr) = '::', '', toString(remote_addr)), '::ffff:', '')"
+    return f"translate(concatWithSeparator(' ', {texts}, {caller}), '{_SEPARATORS}', '{_LETTERS}')"
+
+
+def _short() -> str:
+    arrays = {name for name in _SHORT if API_REQUESTS.by_name[name].kind == "array"}
+    names = [f"arrayStringConcat({name}, ' ')" if name in arrays else name for name in _SHORT]
+    short = ", ".join([*names, f"if(match(request_id, '^{_REQUEST_ID}$'), '', request_id)"])
+    return f"lower(concatWithSeparator(' ', {short}))"
 
 
 def _long() -> str:

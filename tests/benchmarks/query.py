@@ -45,7 +45,14 @@ def facts(settings: Settings) -> Facts:
     found = Facts(
         column("SELECT count() FROM api_requests")[0],
         column("SELECT user FROM api_requests GROUP BY user ORDER BY count() DESC"),
-        column("SELECT object_id FROM api_requests WHERE route LIKE '%/cpes/{id}/' AND object_id != '' LIMIT 1000"),
+        column(
+            "SELECT object_id FROM api_requests WHERE route LIKE '%/cpes/{id}/' AND object_id != '' "
+            "ORDER BY requested_at LIMIT 1000"
+        ),
+        column(
+            "SELECT extract(response, '[0-9]+(?:[.][0-9]+){3}') AS address FROM api_requests WHERE address != '' "
+            "ORDER BY requested_at LIMIT 200"
+        ),
         [str(value) for value in column("SELECT event_id FROM api_requests ORDER BY cityHash64(event_id) LIMIT 200")],
     )
     client.close()

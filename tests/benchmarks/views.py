@@ -37,6 +37,7 @@ class Facts:
     requests: int
     users: list[str]
     objects: list[str]
+    addresses: list[str]
     event_ids: list[str]
 
 
@@ -308,6 +309,7 @@ VIEWS: list[View] = [
     *_paged("text, common", _text(lambda c, f: c.choice(["MiFibra", "pim0", "Alicante"])), wide=True),
     *_paged("text, rare", _text(lambda c, f: f"pim{c.choice(f.objects):0>5}"), wide=True),
     *_paged("text, a number", _text(lambda c, f: c.choice(f.objects)), wide=True),
+    *_paged("text, an address", _text(lambda c, f: c.choice(f.addresses)), wide=True),
     *_paged("text, absent", _text(lambda c, f: f"zq{c.randrange(10**6):06}"), wide=True),
     View("facets", _nothing, lambda store, params: store.facets(_query(params)), _peer_facets),
     View("facets of a month", _span(30), lambda store, params: store.facets(_query(params)), _peer_facets, True),

@@ -105,6 +105,40 @@ def test_an_address_is_found_by_any_part_of_it(database: Database) -> None:
         assert counted(database, {"q": text}) == [rows, rows], text
 
 
+#: Texts that have addresses, and what looks like one, next to each other.
+ADDRESSES = (
+    *("10.1.17.2", "110.1.17.25", "10.1.17.2:8080", "10.1.17.2-10.1.17.9", "x10.1.17.2y", "10.1.17", "10.1.17.2.b"),
+    *("A4:BA:76:01:02:03", "a4-ba-76-01-02-03", "17.2:a4:ba:76:01:02:03", "10.1.17.2:a4:ba:76:01:02:03"),
+    *("a4:ba:76:01:02:10.1.17.2", "ma4:ba:76:01:02:03g", "a4ba.7601.0203", "a4:ba:76:01:02:03:04:05", "a4:ba:76:01:02"),
+    *("1.3.6.1.4.1.2011.10.1.17.2", "abc1.2.3.4abc:a4:ba:76:01:02:03", "2001:db8:0:1:2:3:4:5", "2001:db8::10.1.17.2"),
+    *("0190a2b3-c4d5-7e6f-8091-a2b3c4d5e6f7", "uuid:0190a2b3-c4d5-7e6f-8091-a2b3c4d5e6f7", "10..1.17.2", "10.1:17.2-1"),
+)
+
+
+def test_addresses_are_found_whatever_they_stand_in(database: Database) -> None:
+    chance = random.Random(2)
+    rows = []
+    for number in range(300):
+        first, second, agent, host = chance.choices(ADDRESSES, k=4)
+        row = [first + chance.choice(":.- ,") + second, agent, host.upper(), chance.choice(["::", "::ffff:10.1.17.2"])]
+        rows.append([dt.datetime(2026, 11, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=number), *row, number])
+    names = ["requested_at", "data", "user_agent", "host", "remote_addr", "kafka_offset"]
+    database.client.insert("api_requests", rows, column_names=names)
+    database.client.command("OPTIMIZE TABLE api_requests FINAL")
+    texts = sorted({str(value).lower() for row in rows for value in row[1:4]})
+    parts = {*ADDRESSES, *map(str.upper, ADDRESSES), ".10.1.17.2:", "10.1.17.3", "ip 10.1.17.2"}
+    parts |= {"4abc:a4:ba:76:01:02", "2:a4:ba:76:01:02", "7.2-10.1.17.9"}
+    for text in chance.sample(texts, 40):
+        first = chance.randrange(max(len(text) - 8, 1))
+        parts.add(text[first : first + chance.randint(9, 25)])
+    for part in sorted(parts):
+        caller = part in "10.1.17.2"
+        expected = sum(
+            any(part.lower() in value.lower() for value in row[1:4]) or (caller and row[4] != "::") for row in rows
+        )
+        assert counted(database, {"q": part}) == [expected, expected], part
+
+
 def counted(database: Database, args: dict[str, str]) -> list[int]:
     """How many rows are found with the indexes, and without."""
     query, counts = parse(MultiDict(args), API_REQUESTS, UTC), []

@@ -18,7 +18,7 @@ from dashboard.filters import FilterErrors, Query, decode, exact, parse
 
 MADRID = ZoneInfo("Europe/Madrid")
 #: What the indexes of words are made of.
-PLAIN, HEX = searching._plain_words(), searching._hex_words()
+PLAIN, HEX, ADDRESSES = searching._plain_words(), searching._hex_words(), searching._addresses()
 
 
 def whole(number: int) -> str:
@@ -326,7 +326,7 @@ def test_no_value_becomes_sql(arguments: list[tuple[str, str]]) -> None:
     except FilterErrors:
         return
     sql, parameters = found.where()
-    ours = sql.replace(PLAIN, "words").replace(HEX, "words")
+    ours = sql.replace(ADDRESSES, "words").replace(PLAIN, "words").replace(HEX, "words")
     skeleton = re.sub(r"\{p[0-9]+:[A-Za-z0-9]+(?:\(3, 'UTC'\))?\}", "?", ours)
     known = {column.name for column in API_REQUESTS.columns}
     known |= {"AND", "OR", "NOT", "LIKE", "BETWEEN", "has", "arrayExists", "item", "toString", "toIPv6", "if"}
