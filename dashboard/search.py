@@ -4,7 +4,7 @@
 
 Words are separated by spaces; quotes hold spaces together, and a quote within them is written twice. `name:value` is a
 qualifier: a column, a date, or any other name for a field of the payloads, as is a name in quotes. What has no name
-is text (`q`). With `-` before it, none of it.
+is text (`q`), and so is a MAC address, or one of IP version 6, or three groups of one. With `-` before it, none of it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ DURATION = N_("a number of ms, or with the unit ms, s, min or h, or a comparison
 _SPACE = re.compile(r"\s*")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)("?)')
 _PLAIN = re.compile(r'[^\s"]+')
-_NAME = re.compile(r"-?(?P<name>[^\W\d][\w.-]*):(?!//|:)")
+_ADDRESS = re.compile(r"[0-9A-Fa-f]{1,4}(?:::?[0-9A-Fa-f]{1,4}){2,7}:{0,2}(?!\S)")
+_NAME = re.compile(rf"-?(?!{_ADDRESS.pattern})(?P<name>[^\W\d][\w.-]*):(?!//|:)")
 #: What may stand without quotes: as a value, and as a text.
 _BARE_VALUE = re.compile(r'(?!//|:)[^\s"]+')
 _BARE_TEXT = re.compile(r'[^\s":-][^\s":]*')
@@ -265,7 +266,8 @@ def render(pairs: Iterable[tuple[str, str]], report: Report, language: str, zone
             others.append((name, value))
         elif bare == "q":
             if value:
-                words.append(sign + (value if _BARE_TEXT.fullmatch(value) and not after_date else quoted(value)))
+                bare_text = not after_date and (_BARE_TEXT.fullmatch(value) or _ADDRESS.fullmatch(value))
+                words.append(sign + (value if bare_text else quoted(value)))
             after_date = False
         elif name in (SINCE, UNTIL):
             parameter, text = (DATE, said) if said else (name, _local(value, zone, latest=name == UNTIL))
@@ -274,7 +276,8 @@ def render(pairs: Iterable[tuple[str, str]], report: Report, language: str, zone
             date_said = True
             after_date = True
         elif qualifier:
-            words.append(f"{sign}{_name(report, qualifier, language)}:{value_text(qualifier.column, value)}")
+            said_value = value_text(qualifier.column, value)
+            words.append(f"{sign}{_name(report, qualifier, language, said_value)}:{said_value}")
             after_date = False
         else:
             others.append((name, value))
@@ -301,13 +304,14 @@ def _value(text: str, *, exactly: bool = False) -> str:
     return text if _BARE_VALUE.fullmatch(text) and not exactly else quoted(text)
 
 
-def _name(report: Report, qualifier: Qualifier, language: str) -> str:
-    """The name as it has to be written; that of a field in quotes if it would be taken for something else."""
+def _name(report: Report, qualifier: Qualifier, language: str, value: str) -> str:
+    """The name as it has to be written before a value; in quotes, as a field's, if it would be taken for another."""
     name = qualifier.name(language)
     if not qualifier.parameter.startswith(FIELD):
         return name
     bare = (
         _NAME.fullmatch(f"{name}:")
+        and not _ADDRESS.fullmatch(f"{name}:{value}")
         and not name.startswith(FIELD)
         and dates.plain(name) not in qualifiers.names(report)
         and not qualifiers.alike(report, name)

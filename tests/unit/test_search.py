@@ -39,6 +39,7 @@ def test_every_column_has_a_name_and_no_name_means_two_things() -> None:
             for name in spellings
         }
         assert {name: found for name, found in plain.items() if len(found) > 1} == {}
+        assert not any(search._ADDRESS.match(f"{name}:12:30") for name in spellings)
         assert {each.parameter for each in qualifiers.of(report)} == {*report.by_name, "date", "from", "to"}
 
 
@@ -65,6 +66,11 @@ def test_every_column_has_a_name_and_no_name_means_two_things() -> None:
         ("free text", "q=free&q=text"),
         ('"free text" -"not this" -nor', "q=free text&-q=not this&-q=nor"),
         ("https://krill.example/x fe80::1 10:30 -", "q=https://krill.example/x&q=fe80::1&q=10:30&q=-"),
+        (
+            "a4:ba:76:01:02:03 -FA:16:3E dead:beef::1 fa:16:3e:",
+            "q=a4:ba:76:01:02:03&-q=FA:16:3E&q=dead:beef::1&q=fa:16:3e:",
+        ),
+        ('a4:ba "a4":ba:76 mac:a4:ba:76:01:02:03', "field.a4=ba&field.a4=ba:76&field.mac=a4:ba:76:01:02:03"),
         ("vista:*CpeViewSet plantilla:/x/{id}/", "view=*CpeViewSet&route=/x/{id}/"),
         ("user:a user:a x x", "user=a&q=x"),
         ("kafka_partition:<2 requested_at:>=2026-11-01", "kafka_partition=<2&requested_at=>%3D2026-11-01"),
@@ -158,6 +164,7 @@ def test_a_slip_of_the_fingers_can_be_put_right() -> None:
         ("user=&from=2026-11-20T10:00:00%2B01:00", 'usuario:"" desde:2026-11-20T10:00', None),
         ("from=2026-11-01&to=2026-11-16", "fecha:2026-11-01..2026-11-15", "date:2026-11-01..2026-11-15"),
         ("from=2026-10-25T02:30:00%2B02:00&to=2026-10-25T02:30:00%2B01:00", None, None),
+        ("field.a4=ba:76&field.a4=ba&q=a4:ba:76", '"a4":ba:76 a4:ba a4:ba:76', None),
         ("from=now/d&q=el", 'fecha:hoy "el"', 'date:today "el"'),
     ],
 )
@@ -185,7 +192,10 @@ def meaning(pairs: list[tuple[str, str]], report: Report) -> object:
 
 
 words = st.text(max_size=20) | st.sampled_from(
-    [*'"-:*\\', "é:", "-x", "user:", '""', "hoy", "el", "02", "a b", "now", ">=5", "1..2", "5xx", "2s", "10:30"]
+    [
+        *(*'"-:*\\', "é:", "-x", "user:", '""', "hoy", "el", "02", "a b", "now", ">=5", "1..2", "5xx", "2s", "10:30"),
+        *("ba:76", "a4:ba:76"),
+    ]
 )
 numbers = st.sampled_from(["200", ">=500", "<2", "200..299", "200..599", "0", "2000", ">90000", "1e3", "0.50", "-5"])
 instants = st.sampled_from(
@@ -196,7 +206,7 @@ instants = st.sampled_from(
 )
 moments = instants | st.sampled_from(["now", "now-15m", "now/d", "now-1d/d", "now-1w/w", "now-1M"])
 keys = st.text(min_size=1, max_size=10) | st.sampled_from(
-    ["user", "estdo", "postalcode", "field.x", "Postal code", '"']
+    ["user", "estdo", "postalcode", "field.x", "Postal code", '"', "a4"]
 )
 
 
