@@ -50,6 +50,10 @@ _ADDRESS = "(?:[0-9]+(?:[.][0-9]+){3}|[0-9a-f]+(?:[:-][0-9a-f]+){5})[0-9a-f]*(?:
 _ADDRESSES = re.compile(_ADDRESS, re.IGNORECASE | re.ASCII)
 #: `addresses` has one as a single word: letters that are in none stand for what is between its groups.
 _SEPARATORS, _LETTERS = ".:-", "xyz"
+#: `accented_words` has a capital letter for each of these, in either case; all others there are small.
+_ACCENTED, _CAPITALS = "àáâãäçèéêëìíîïñòóôõöùúûüý", "ABCDEFGHIJKLMNOPQRSTUVWXY"
+_EITHER_CASE = _ACCENTED + _ACCENTED.upper()
+_ACCENTED_WORD = re.compile(rf"(?=[0-9A-Za-z]*[{_EITHER_CASE}])[0-9A-Za-z{_EITHER_CASE}]{{{SHORTEST},}}")
 # Words of a path that may be rare; those that are in every path (`api`, `v2`) cost the index more than they leave out.
 _IDENTIFIER = re.compile(r"(?=.*[0-9]).{3,}")
 # Letters that are the other case of a letter outside ASCII, and so may stand for one in a text.
@@ -69,9 +73,11 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
     # Others are compared themselves.
     known = set(INDEXED) - ({"request_id"} if re.fullmatch(_REQUEST_ID, text.lower()) else set())
     addresses, rest = _ADDRESSES.findall(text), _ADDRESSES.sub(" ", text)
+    accented, rest = _ACCENTED_WORD.findall(rest), _ACCENTED_WORD.sub(" ", rest)
     words = [word for word in (_WORD if text.isascii() else _PLAIN_WORD).findall(rest) if len(word) >= SHORTEST]
-    tests = [*(_address(part, bind) for part in addresses), *(_part(word.lower(), bind) for word in words)]
-    if [*addresses, *words] != [text]:
+    tests = [*(_address(part, bind) for part in addresses), *(_accented(word, bind) for word in accented)]
+    tests += [_part(word.lower(), bind) for word in words]
+    if [*addresses, *accented, *words] != [text]:
         # They may stand apart.
         tests.append(f"({_any([column for column in searched if column.name in known], text, needle)})")
     found = [f"({' AND '.join(tests)})"]
@@ -124,6 +130,12 @@ def _address(part: str, bind: Bind) -> str:
     return f"{_addresses()} LIKE {bind(f'%{word}%', 'String')}"
 
 
+def _accented(word: str, bind: Bind) -> str:
+    """A test that it is part of a word, in either case."""
+    part = word.lower().translate(str.maketrans(_ACCENTED, _CAPITALS))
+    return f"{_accented_words()} LIKE {bind(f'%{part}%', 'String')}"
+
+
 def _all(words: Iterable[str], bind: Bind) -> str:
     """A test that all words are in a row as whole words; empty without words."""
     hexadecimal = {word for word in words if re.fullmatch(_HEX, word)}
@@ -150,9 +162,20 @@ def _hex_words() -> str:
 @cache
 def _addresses() -> str:
     """What `addresses` indexes, to the letter."""
-    texts = f"arrayStringConcat(extractAll(concatWithSeparator(' ', {_short()}, {_long()}), '{_ADDRESS}'), ' ')"
+    texts = _extracted(_ADDRESS)
     caller = "replaceOne(if(toString(remote_addr) = '::', '', toString(remote_addr)), '::ffff:', '')"
     return f"translate(concatWithSeparator(' ', {texts}, {caller}), '{_SEPARATORS}', '{_LETTERS}')"
+
+
+@cache
+def _accented_words() -> str:
+    """What `accented_words` indexes, to the letter."""
+    words = _extracted("[0-9a-z]*(?:[[:^ascii:]]+[0-9a-z]*)+")
+    return f"translateUTF8({words}, '{_EITHER_CASE}', '{_CAPITALS * 2}')"
+
+
+def _extracted(pattern: str) -> str:
+    return f"arrayStringConcat(extractAll(concatWithSeparator(' ', {_short()}, {_long()}), '{pattern}'), ' ')"
 
 
 def _short() -> str:

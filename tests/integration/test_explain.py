@@ -228,6 +228,8 @@ def test_a_page_of_a_users_requests_reads_their_hours(settings: Settings) -> Non
         ({"q": "10.1.17.2"}, "addresses"),
         ({"q": "A4:BA:76:01:02:03"}, "addresses"),
         ({"q": "http://10.1.17.2:8080/"}, "addresses"),
+        ({"q": "Agüero"}, "accented_words"),
+        ({"q": "Sr. MUÑOZ"}, "accented_words"),
         ({"path": "*/12345/"}, "<Combined skip indexes>"),
         ({"path": "*/777/", "user": "crm-27"}, "plain_words"),
         ({"request_id": "r777"}, "request_id_index"),

@@ -139,6 +139,46 @@ def test_addresses_are_found_whatever_they_stand_in(database: Database) -> None:
         assert counted(database, {"q": part}) == [expected, expected], part
 
 
+#: Words with letters outside ASCII: such as have a capital in the index, and others beside them.
+ACCENTED = (
+    *(
+        "Pérez",
+        "PÉREZ",
+        "Ibáñez",
+        "muñoz",
+        "Muñoz-Pérez",
+        "L'Alfàs",
+        "façade",
+        "Ångström",
+        "straße",
+        "Zoë1234",
+        "1234ë",
+    ),
+    *("pe\u0301rez", "Łódź", "ódź", "ÿpres", "ſánchez", "İván", "Sánchez", "日本é語abc", "é_é_éa", "ANADIR", "NANDU"),
+    *("àáâãäçèéêëìíîïñòóôõöùúûüý", "ÀÁÂÃÄÇÈÉÊËÌÍÎÏÑÒÓÔÕÖÙÚÛÜÝ", "añadir", "ñandú"),
+)
+
+
+def test_accented_words_are_found_in_either_case(database: Database) -> None:
+    chance = random.Random(3)
+    rows = []
+    for number in range(200):
+        first, second, user = chance.choices(ACCENTED, k=3)
+        texts = [json.dumps({"name": f"x{first} {second}"}, ensure_ascii=False), user]
+        rows.append([dt.datetime(2026, 11, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=number), *texts, number])
+    database.client.insert("api_requests", rows, column_names=["requested_at", "data", "user", "kafka_offset"])
+    database.client.command("OPTIMIZE TABLE api_requests FINAL")
+    parts = {*ACCENTED, *map(str.upper, ACCENTED), *map(str.lower, ACCENTED), "Perez", "Pérez muñoz", "érezx"}
+    for word in ACCENTED:
+        first = chance.randrange(max(len(word) - 4, 1))
+        parts.add(word[first : first + chance.randint(4, 6)])
+    for part in sorted(parts):
+        found = counted(database, {"q": part})
+        assert found[0] == found[1], part
+        if set(part.lower()) <= set("abcdefghijklmnopqrstuvwxyzáéíóúñç"):
+            assert found[0] == sum(part.lower() in "\0".join(row[1:3]).lower() for row in rows), part
+
+
 def counted(database: Database, args: dict[str, str]) -> list[int]:
     """How many rows are found with the indexes, and without."""
     query, counts = parse(MultiDict(args), API_REQUESTS, UTC), []
