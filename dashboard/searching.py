@@ -44,16 +44,17 @@ _WORD = re.compile(r"[0-9A-Za-z]+")
 _HEX = "[0-9a-f]{4,}"
 #: Request ids that are in no index of words.
 _REQUEST_ID = "[0-9a-f-]*"
-#: IP and MAC addresses in a text, and what else has four numbers with dots or six groups of digits with `:` or `-`
-#: between them. One goes on as far as groups do, so that each part that would be one itself is within it.
-_ADDRESS = "(?:[0-9]+(?:[.][0-9]+){3}|[0-9a-f]+(?:[:-][0-9a-f]+){5})[0-9a-f]*(?:[.:-][0-9a-f]+)*"
-_ADDRESSES = re.compile(_ADDRESS, re.IGNORECASE | re.ASCII)
-#: `addresses` has one as a single word: letters that are in none stand for what is between its groups.
-_SEPARATORS, _LETTERS = ".:-", "xyz"
-#: `accented_words` has a capital letter for each of these, in either case; all others there are small.
-_ACCENTED, _CAPITALS = "àáâãäçèéêëìíîïñòóôõöùúûüý", "ABCDEFGHIJKLMNOPQRSTUVWXY"
+#: IP and MAC addresses, and what else has four numbers with dots or six groups of digits with `:` or `-` between them.
+_ADDRESS = "(?:[0-9]+(?:[.][0-9]+){3}|[0-9a-f]+(?:[:-][0-9a-f]+){5})"
+_ADDRESSES = re.compile(rf"{_ADDRESS}[0-9a-f]*(?:[.:-][0-9a-f]+)*", re.IGNORECASE | re.ASCII)
+#: What `marked_words` has capital letters for, in either case; all other letters there are small.
+_SEPARATORS, _ACCENTED = ".:-", "àáâãäçèéêëíîïñòóôõöùúûü"
+_CAPITALS = "XYZ", "ABCDEFGHIJKLMNOPQRSTUVW"
 _EITHER_CASE = _ACCENTED + _ACCENTED.upper()
 _ACCENTED_WORD = re.compile(rf"(?=[0-9A-Za-z]*[{_EITHER_CASE}])[0-9A-Za-z{_EITHER_CASE}]{{{SHORTEST},}}")
+#: One of its words: an address, or a word with letters outside ASCII, and on as far as either could go, so that each
+#: part that is asked for is within it.
+_MARKED = f"(?:{_ADDRESS}|[0-9a-z]*[[:^ascii:]])(?:[0-9a-z]|[[:^ascii:]]|[.:-][0-9a-f])*"
 # Words of a path that may be rare; those that are in every path (`api`, `v2`) cost the index more than they leave out.
 _IDENTIFIER = re.compile(r"(?=.*[0-9]).{3,}")
 # Letters that are the other case of a letter outside ASCII, and so may stand for one in a text.
@@ -72,19 +73,18 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
         return f"({_any(searched, text, needle)})"
     # Others are compared themselves.
     known = set(INDEXED) - ({"request_id"} if re.fullmatch(_REQUEST_ID, text.lower()) else set())
-    addresses, rest = _ADDRESSES.findall(text), _ADDRESSES.sub(" ", text)
-    accented, rest = _ACCENTED_WORD.findall(rest), _ACCENTED_WORD.sub(" ", rest)
+    marked, rest = _ADDRESSES.findall(text), _ADDRESSES.sub(" ", text)
+    marked, rest = [*marked, *_ACCENTED_WORD.findall(rest)], _ACCENTED_WORD.sub(" ", rest)
     words = [word for word in (_WORD if text.isascii() else _PLAIN_WORD).findall(rest) if len(word) >= SHORTEST]
-    tests = [*(_address(part, bind) for part in addresses), *(_accented(word, bind) for word in accented)]
-    tests += [_part(word.lower(), bind) for word in words]
-    if [*addresses, *accented, *words] != [text]:
+    tests = [*(_marked(part, bind) for part in marked), *(_part(word.lower(), bind) for word in words)]
+    if [*marked, *words] != [text]:
         # They may stand apart.
         tests.append(f"({_any([column for column in searched if column.name in known], text, needle)})")
     found = [f"({' AND '.join(tests)})"]
     if _PART_OF_ADDRESS.fullmatch(text):
         known.add("remote_addr")
-        if addresses != [text]:
-            found.append(_address(text, bind))
+        if marked != [text]:
+            found.append(_marked(text, bind))
     if others := _any([column for column in searched if column.name not in known], text, needle):
         found.append(others)
     return f"({' OR '.join(found)})" if len(found) > 1 else found[0]
@@ -124,16 +124,10 @@ def _part(word: str, bind: Bind) -> str:
     return f"({plain} OR {_hex_words()} LIKE {part})" if re.fullmatch(_HEX, word) else plain
 
 
-def _address(part: str, bind: Bind) -> str:
-    """A test that it is part of an address."""
-    word = part.lower().translate(str.maketrans(_SEPARATORS, _LETTERS))
-    return f"{_addresses()} LIKE {bind(f'%{word}%', 'String')}"
-
-
-def _accented(word: str, bind: Bind) -> str:
-    """A test that it is part of a word, in either case."""
-    part = word.lower().translate(str.maketrans(_ACCENTED, _CAPITALS))
-    return f"{_accented_words()} LIKE {bind(f'%{part}%', 'String')}"
+def _marked(part: str, bind: Bind) -> str:
+    """A test that it is part of an address, or of a word with accents."""
+    word = part.lower().translate(str.maketrans(_SEPARATORS + _ACCENTED, "".join(_CAPITALS)))
+    return f"{_marked_words()} LIKE {bind(f'%{word}%', 'String')}"
 
 
 def _all(words: Iterable[str], bind: Bind) -> str:
@@ -160,22 +154,15 @@ def _hex_words() -> str:
 
 
 @cache
-def _addresses() -> str:
-    """What `addresses` indexes, to the letter."""
-    texts = _extracted(_ADDRESS)
+def _marked_words() -> str:
+    """What `marked_words` indexes, to the letter; the caller's address is among them."""
+    words = f"arrayStringConcat(extractAll(concatWithSeparator(' ', {_short()}, {_long()}), '{_MARKED}'), ' ')"
     caller = "replaceOne(if(toString(remote_addr) = '::', '', toString(remote_addr)), '::ffff:', '')"
-    return f"translate(concatWithSeparator(' ', {texts}, {caller}), '{_SEPARATORS}', '{_LETTERS}')"
-
-
-@cache
-def _accented_words() -> str:
-    """What `accented_words` indexes, to the letter."""
-    words = _extracted("[0-9a-z]*(?:[[:^ascii:]]+[0-9a-z]*)+")
-    return f"translateUTF8({words}, '{_EITHER_CASE}', '{_CAPITALS * 2}')"
-
-
-def _extracted(pattern: str) -> str:
-    return f"arrayStringConcat(extractAll(concatWithSeparator(' ', {_short()}, {_long()}), '{pattern}'), ' ')"
+    separators, letters = _CAPITALS
+    return (
+        f"translateUTF8(concatWithSeparator(' ', {words}, {caller}), "
+        f"'{_SEPARATORS}{_EITHER_CASE}', '{separators}{letters * 2}')"
+    )
 
 
 def _short() -> str:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
@@ -18,8 +18,7 @@ from dashboard.filters import FilterErrors, Query, decode, exact, parse
 
 MADRID = ZoneInfo("Europe/Madrid")
 #: What the indexes of words are made of.
-PLAIN, HEX = searching._plain_words(), searching._hex_words()
-OTHERS = searching._addresses(), searching._accented_words()
+PLAIN, HEX, MARKED = searching._plain_words(), searching._hex_words(), searching._marked_words()
 
 
 def whole(number: int) -> str:
@@ -321,6 +320,8 @@ pairs = st.lists(
 
 
 @given(pairs)
+@example([("q", "0")])
+@example([("q", "00000000-0000-4000-8000-000000000000"), ("-q", "a4:ba:76:01:02:03 Muñoz")])
 def test_no_value_becomes_sql(arguments: list[tuple[str, str]]) -> None:
     try:
         found = parse(MultiDict(arguments), API_REQUESTS, MADRID)
@@ -328,13 +329,13 @@ def test_no_value_becomes_sql(arguments: list[tuple[str, str]]) -> None:
         return
     sql, parameters = found.where()
     ours = sql
-    for indexed in (*OTHERS, PLAIN, HEX):
+    for indexed in (MARKED, PLAIN, HEX):
         ours = ours.replace(indexed, "words")
     skeleton = re.sub(r"\{p[0-9]+:[A-Za-z0-9]+(?:\(3, 'UTC'\))?\}", "?", ours)
     known = {column.name for column in API_REQUESTS.columns}
     known |= {"AND", "OR", "NOT", "LIKE", "BETWEEN", "has", "arrayExists", "item", "toString", "toIPv6", "if"}
     known |= {"positionCaseInsensitive", "positionCaseInsensitiveUTF8", "replaceOne", "ffff", "0"}
-    known |= {"hasAllTokens", "words"}
+    known |= {"position", "toFloat64", "toUUID", "hasAllTokens", "words"}
     assert set(re.findall(r"\w+", skeleton)) <= known
     assert set(re.findall(r"[^\w\s]", skeleton)) <= set("?(),=<>-':")
     assert set(parameters) == set(re.findall(r"\{(p[0-9]+):", sql))
