@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 MAX_MEMORY_BYTES = 2 * 1024**3
 #: Largest answer that is held in memory at once.
 MAX_RESULT_BYTES = 64 * 1024**2
-#: A text may be part of so many words. Of more than 50, ClickHouse would sooner read all rows than where they are.
+#: A text may be part of so many words of an index. ClickHouse's own limit, beyond which it reads all rows, is 50 words
+#: that are in many rows.
 MAX_WORDS = 1_000_000
 CONNECT_SECONDS = 2
 #: For a query that no projection answers: trying them all takes as long as reading a few rows.
@@ -39,7 +40,6 @@ SCATTERED: Mapping[str, int] = {
     "merge_tree_min_rows_for_concurrent_read": 8192,
     "merge_tree_min_bytes_for_concurrent_read": 1,
 }
-
 #: For a search that needs all parts of the table: their indexes are asked at the same time, before any row is read.
 AHEAD: Mapping[str, int] = {"use_skip_indexes_on_data_read": 0}
 

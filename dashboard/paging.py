@@ -112,20 +112,22 @@ def _times(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:
     They are read in the table's order, with the columns of the conditions alone, and no further than the page. Reading
     and sorting what makes places unique, of all rows that match, takes many times as long.
     """
-    looked_up, rare = lookups.known(query), False
+    looked_up = lookups.known(query)
+    # The projections are in another order.
+    settings = {"optimize_read_in_order": 0 if looked_up else 1}
     time, direction = query.report.time_column, "DESC" if query.descending else "ASC"
     # Many pages are full with these; an index would be asked for all rows before the first is found.
     if looked_up or query.q or query.without_q:
         times = first(clickhouse, query, end, FIRST_ROWS)
         if len(times) == end:
             return times
-        rare = not times
+        if not times:  # what is so rare may be in any part
+            settings |= AHEAD
     condition, parameters = query.where(indexed=not looked_up)
     found = clickhouse.query(
         f"SELECT {time} FROM {query.report.table} WHERE {condition} ORDER BY {time} {direction} LIMIT {{end:UInt32}}",
         {**parameters, "end": end},
-        # The projections are in another order.
-        **{"optimize_read_in_order": 0 if looked_up else 1, **(AHEAD if rare else {})},
+        **settings,
     )
     return [row[0] for row in found]
 

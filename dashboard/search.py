@@ -37,8 +37,9 @@ DURATION = N_("a number of ms, or with the unit ms, s, min or h, or a comparison
 _SPACE = re.compile(r"\s*")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)("?)')
 _PLAIN = re.compile(r'[^\s"]+')
-_ADDRESS = re.compile(r"[0-9A-Fa-f]{1,4}(?:::?[0-9A-Fa-f]{1,4}){2,7}:{0,2}(?!\S)")
-_NAME = re.compile(rf"-?(?!{_ADDRESS.pattern})(?P<name>[^\W\d][\w.-]*):(?!//|:)")
+#: Three groups or more of an address; up to the first colon it could be the name of a field.
+_GROUPS = re.compile(r"[0-9A-Fa-f]{1,4}(?:::?[0-9A-Fa-f]{1,4}){2,7}:{0,2}(?!\S)")
+_NAME = re.compile(rf"-?(?!{_GROUPS.pattern})(?P<name>[^\W\d][\w.-]*):(?!//|:)")
 #: What may stand without quotes: as a value, and as a text.
 _BARE_VALUE = re.compile(r'(?!//|:)[^\s"]+')
 _BARE_TEXT = re.compile(r'[^\s":-][^\s":]*')
@@ -266,7 +267,7 @@ def render(pairs: Iterable[tuple[str, str]], report: Report, language: str, zone
             others.append((name, value))
         elif bare == "q":
             if value:
-                bare_text = not after_date and (_BARE_TEXT.fullmatch(value) or _ADDRESS.fullmatch(value))
+                bare_text = not after_date and (_BARE_TEXT.fullmatch(value) or _GROUPS.fullmatch(value))
                 words.append(sign + (value if bare_text else quoted(value)))
             after_date = False
         elif name in (SINCE, UNTIL):
@@ -276,8 +277,8 @@ def render(pairs: Iterable[tuple[str, str]], report: Report, language: str, zone
             date_said = True
             after_date = True
         elif qualifier:
-            said_value = value_text(qualifier.column, value)
-            words.append(f"{sign}{_name(report, qualifier, language, said_value)}:{said_value}")
+            written = value_text(qualifier.column, value)
+            words.append(f"{sign}{_name(report, qualifier, language, written)}:{written}")
             after_date = False
         else:
             others.append((name, value))
@@ -311,7 +312,7 @@ def _name(report: Report, qualifier: Qualifier, language: str, value: str) -> st
         return name
     bare = (
         _NAME.fullmatch(f"{name}:")
-        and not _ADDRESS.fullmatch(f"{name}:{value}")
+        and not _GROUPS.fullmatch(f"{name}:{value}")
         and not name.startswith(FIELD)
         and dates.plain(name) not in qualifiers.names(report)
         and not qualifiers.alike(report, name)

@@ -47,11 +47,10 @@ _REQUEST_ID = "[0-9a-f-]*"
 #: IP and MAC addresses, and what else has four numbers with dots or six groups of digits with `:` or `-` between them.
 _ADDRESS = "(?:[0-9]+(?:[.][0-9]+){3}|[0-9a-f]+(?:[:-][0-9a-f]+){5})"
 _ADDRESSES = re.compile(rf"{_ADDRESS}[0-9a-f]*(?:[.:-][0-9a-f]+)*", re.IGNORECASE | re.ASCII)
-#: What `marked_words` has capital letters for, in either case; all other letters there are small.
-_SEPARATORS, _ACCENTED = ".:-", "àáâãäçèéêëíîïñòóôõöùúûü"
-_CAPITALS = "XYZ", "ABCDEFGHIJKLMNOPQRSTUVW"
-_EITHER_CASE = _ACCENTED + _ACCENTED.upper()
-_ACCENTED_WORD = re.compile(rf"(?=[0-9A-Za-z]*[{_EITHER_CASE}])[0-9A-Za-z{_EITHER_CASE}]{{{SHORTEST},}}")
+_ACCENTED = "àáâãäçèéêëíîïñòóôõöùúûüÀÁÂÃÄÇÈÉÊËÍÎÏÑÒÓÔÕÖÙÚÛÜ"
+_ACCENTED_WORD = re.compile(rf"(?=[0-9A-Za-z]*[{_ACCENTED}])[0-9A-Za-z{_ACCENTED}]{{{SHORTEST},}}")
+#: What `marked_words` has capital letters for; all other letters there are small.
+_MARKS, _CAPITALS = f".:-{_ACCENTED}", "XYZ" + 2 * "ABCDEFGHIJKLMNOPQRSTUVW"
 #: One of its words: an address, or a word with letters outside ASCII, and on as far as either could go, so that each
 #: part that is asked for is within it.
 _MARKED = f"(?:{_ADDRESS}|[0-9a-z]*[[:^ascii:]])(?:[0-9a-z]|[[:^ascii:]]|[.:-][0-9a-f])*"
@@ -73,9 +72,7 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
         return f"({_any(searched, text, needle)})"
     # Others are compared themselves.
     known = set(INDEXED) - ({"request_id"} if re.fullmatch(_REQUEST_ID, text.lower()) else set())
-    marked, rest = _ADDRESSES.findall(text), _ADDRESSES.sub(" ", text)
-    marked, rest = [*marked, *_ACCENTED_WORD.findall(rest)], _ACCENTED_WORD.sub(" ", rest)
-    words = [word for word in (_WORD if text.isascii() else _PLAIN_WORD).findall(rest) if len(word) >= SHORTEST]
+    marked, words = _words(text)
     tests = [*(_marked(part, bind) for part in marked), *(_part(word.lower(), bind) for word in words)]
     if [*marked, *words] != [text]:
         # They may stand apart.
@@ -117,6 +114,14 @@ def holding(text: str, bind: Bind) -> str:
     return _all(list(dict.fromkeys(_WORD.findall(text.lower())))[:MOST_WORDS], bind)
 
 
+def _words(text: str) -> tuple[list[str], list[str]]:
+    """The parts of a text that an index is asked for: those that `marked_words` has, and the others."""
+    addresses, rest = _ADDRESSES.findall(text), _ADDRESSES.sub(" ", text)
+    accented, rest = _ACCENTED_WORD.findall(rest), _ACCENTED_WORD.sub(" ", rest)
+    words = (_WORD if text.isascii() else _PLAIN_WORD).findall(rest)
+    return [*addresses, *accented], [word for word in words if len(word) >= SHORTEST]
+
+
 def _part(word: str, bind: Bind) -> str:
     """A test that a word is part of a word; `_` is between words."""
     part = bind(f"%{word}%", "String")
@@ -126,7 +131,7 @@ def _part(word: str, bind: Bind) -> str:
 
 def _marked(part: str, bind: Bind) -> str:
     """A test that it is part of an address, or of a word with accents."""
-    word = part.lower().translate(str.maketrans(_SEPARATORS + _ACCENTED, "".join(_CAPITALS)))
+    word = part.lower().translate(str.maketrans(_MARKS, _CAPITALS))
     return f"{_marked_words()} LIKE {bind(f'%{word}%', 'String')}"
 
 
@@ -158,11 +163,7 @@ def _marked_words() -> str:
     """What `marked_words` indexes, to the letter; the caller's address is among them."""
     words = f"arrayStringConcat(extractAll(concatWithSeparator(' ', {_short()}, {_long()}), '{_MARKED}'), ' ')"
     caller = "replaceOne(if(toString(remote_addr) = '::', '', toString(remote_addr)), '::ffff:', '')"
-    separators, letters = _CAPITALS
-    return (
-        f"translateUTF8(concatWithSeparator(' ', {words}, {caller}), "
-        f"'{_SEPARATORS}{_EITHER_CASE}', '{separators}{letters * 2}')"
-    )
+    return f"translateUTF8(concatWithSeparator(' ', {words}, {caller}), '{_MARKS}', '{_CAPITALS}')"
 
 
 def _short() -> str:

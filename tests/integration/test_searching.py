@@ -118,56 +118,40 @@ ADDRESSES = (
 def test_addresses_are_found_whatever_they_stand_in(database: Database) -> None:
     chance = random.Random(2)
     rows = []
-    for number in range(300):
+    for _ in range(300):
         first, second, agent, host = chance.choices(ADDRESSES, k=4)
-        row = [first + chance.choice(":.- ,") + second, agent, host.upper(), chance.choice(["::", "::ffff:10.1.17.2"])]
-        rows.append([dt.datetime(2026, 11, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=number), *row, number])
-    names = ["requested_at", "data", "user_agent", "host", "remote_addr", "kafka_offset"]
-    database.client.insert("api_requests", rows, column_names=names)
-    database.client.command("OPTIMIZE TABLE api_requests FINAL")
-    texts = sorted({str(value).lower() for row in rows for value in row[1:4]})
+        data, caller = first + chance.choice(":.- ,") + second, chance.choice(["::", "::ffff:10.1.17.2"])
+        rows.append([data, agent, host.upper(), caller])
+    database.client.insert("api_requests", rows, column_names=["data", "user_agent", "host", "remote_addr"])
+    texts = sorted({value.lower() for row in rows for value in row[:3]})
     parts = {*ADDRESSES, *map(str.upper, ADDRESSES), ".10.1.17.2:", "10.1.17.3", "ip 10.1.17.2"}
     parts |= {"4abc:a4:ba:76:01:02", "2:a4:ba:76:01:02", "7.2-10.1.17.9"}
     for text in chance.sample(texts, 40):
         first = chance.randrange(max(len(text) - 8, 1))
         parts.add(text[first : first + chance.randint(9, 25)])
     for part in sorted(parts):
-        caller = part in "10.1.17.2"
         expected = sum(
-            any(part.lower() in value.lower() for value in row[1:4]) or (caller and row[4] != "::") for row in rows
+            any(part.lower() in value.lower() for value in texts) or (part in "10.1.17.2" and caller != "::")
+            for *texts, caller in rows
         )
         assert counted(database, {"q": part}) == [expected, expected], part
 
 
 #: Words with letters outside ASCII: such as have a capital in the index, and others beside them.
 ACCENTED = (
-    *(
-        "Pérez",
-        "PÉREZ",
-        "Ibáñez",
-        "muñoz",
-        "Muñoz-Pérez",
-        "L'Alfàs",
-        "façade",
-        "Ångström",
-        "straße",
-        "Zoë1234",
-        "1234ë",
-    ),
-    *("pe\u0301rez", "Łódź", "ódź", "ÿpres", "ſánchez", "İván", "Sánchez", "日本é語abc", "é_é_éa", "ANADIR", "NANDU"),
-    *("àáâãäçèéêëìíîïñòóôõöùúûüý", "ÀÁÂÃÄÇÈÉÊËÌÍÎÏÑÒÓÔÕÖÙÚÛÜÝ", "añadir", "ñandú"),
+    *("Pérez", "PÉREZ", "Ibáñez", "muñoz", "Muñoz-Pérez", "L'Alfàs", "façade", "Ångström", "straße", "Zoë1234"),
+    *("1234ë", "pe\u0301rez", "Łódź", "ódź", "ÿpres", "ſánchez", "İván", "Sánchez", "日本é語abc", "é_é_éa", "ANADIR"),
+    *("àáâãäçèéêëìíîïñòóôõöùúûüý", "ÀÁÂÃÄÇÈÉÊËÌÍÎÏÑÒÓÔÕÖÙÚÛÜÝ", "añadir", "ñandú", "NANDU"),
 )
 
 
 def test_accented_words_are_found_in_either_case(database: Database) -> None:
     chance = random.Random(3)
     rows = []
-    for number in range(200):
+    for _ in range(200):
         first, second, user = chance.choices(ACCENTED, k=3)
-        texts = [json.dumps({"name": f"x{first} {second}"}, ensure_ascii=False), user]
-        rows.append([dt.datetime(2026, 11, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=number), *texts, number])
-    database.client.insert("api_requests", rows, column_names=["requested_at", "data", "user", "kafka_offset"])
-    database.client.command("OPTIMIZE TABLE api_requests FINAL")
+        rows.append([json.dumps({"name": f"x{first} {second}"}, ensure_ascii=False), user])
+    database.client.insert("api_requests", rows, column_names=["data", "user"])
     parts = {*ACCENTED, *map(str.upper, ACCENTED), *map(str.lower, ACCENTED), "Perez", "Pérez muñoz", "érezx"}
     for word in ACCENTED:
         first = chance.randrange(max(len(word) - 4, 1))
@@ -176,7 +160,7 @@ def test_accented_words_are_found_in_either_case(database: Database) -> None:
         found = counted(database, {"q": part})
         assert found[0] == found[1], part
         if set(part.lower()) <= set("abcdefghijklmnopqrstuvwxyzáéíóúñç"):
-            assert found[0] == sum(part.lower() in "\0".join(row[1:3]).lower() for row in rows), part
+            assert found[0] == sum(part.lower() in "\0".join(row).lower() for row in rows), part
 
 
 def counted(database: Database, args: dict[str, str]) -> list[int]:

@@ -39,7 +39,7 @@ def test_every_column_has_a_name_and_no_name_means_two_things() -> None:
             for name in spellings
         }
         assert {name: found for name, found in plain.items() if len(found) > 1} == {}
-        assert not any(search._ADDRESS.match(f"{name}:12:30") for name in spellings)
+        assert not any(search._GROUPS.match(f"{name}:12:30") for name in spellings)
         assert {each.parameter for each in qualifiers.of(report)} == {*report.by_name, "date", "from", "to"}
 
 
