@@ -48,8 +48,11 @@ POLL_SECONDS = 0.05
 POLL_MESSAGES = 5_000
 #: Most bytes of messages in one batch.
 BATCH_BYTES = 32 * 1024 * 1024
-#: Bytes of messages in memory from which on no more are fetched. Each takes some 2,000 more as objects of Python.
-HELD_BYTES = 48 * 1024 * 1024
+#: Bytes of messages in memory from which on no more are fetched. Each takes some 800 more as an object of Python.
+HELD_BYTES = 40 * 1024 * 1024
+#: Bytes of a partition that librdkafka asks for in one answer: it keeps all that came, whatever the limit of its queue,
+#: and compressed messages are several times as many. A message that is larger comes alone.
+FETCH_BYTES = 4 * 1024 * 1024
 #: Once half a batch waits in as many partitions as are stored at a time, nothing is polled for so long.
 CROWDED_SECONDS = 1.0
 #: A stored range is committed without a plan once its partition has been idle for so long.
@@ -104,10 +107,10 @@ class Membership:
                     auto_offset_reset="error",
                     enable_partition_eof=True,
                     isolation_level="read_committed",
-                    queued_max_messages_kbytes=8_192,
+                    queued_max_messages_kbytes=16_384,
                     fetch_wait_max_ms=50,
-                    fetch_max_bytes=2 * topics.MAX_MESSAGE_BYTES,
-                    fetch_message_max_bytes=topics.MAX_MESSAGE_BYTES,
+                    fetch_max_bytes=2 * FETCH_BYTES,
+                    fetch_message_max_bytes=FETCH_BYTES,
                     statistics_interval_ms=1_000,
                 ),
                 "stats_cb": self._on_statistics,
