@@ -69,6 +69,7 @@ def query(found: dict[str, Any]) -> Figure:
     axes.set_xscale("log")
     axes.axvline(100, color="#444444", linestyle=":", linewidth=1)
     axes.set_yticks(range(len(views)), [view["name"] for view in views])
+    axes.margins(y=0.01)
     axes.legend(frameon=False, loc="lower right")
     return figure
 
@@ -93,14 +94,15 @@ def growth(found: dict[str, dict[str, Any]]) -> Figure:
     left, right = figure.subplots(1, 2)
     workers = [1, 2, 4]
     left.plot(workers, [found[f"ingest-{count}"]["rows"]["ours"][0] for count in workers], "o-", **OURS)
-    left.set(title="Events/s", xlabel="partitions and workers, on 2 cores", xticks=workers, ylim=(0, None))
+    left.set(title="Events/s", xlabel="partitions and workers, on 2 cores", xticks=workers)
+    left.set_ylim(0, 1.1 * left.dataLim.ymax)
     names = (("1 M", "query-1m"), ("10 M", "query-10m"), ("100 M", "query-100m"))
     sizes = {label: found[name] for label, name in names if name in found}
     for share, mark, label in ((0.5, "o-", "half of the views"), (1, "s--", "slowest view")):
         times = [sorted(view["p95"] for view in one["views"]) for one in sizes.values()]
         points = [each[min(int(len(each) * share), len(each) - 1)] for each in times]
         right.plot(list(sizes), points, mark, label=label, **OURS)
-    right.set(title="p95, ms", xlabel="requests", ylim=(0, None))
+    right.set(title="p95, ms", xlabel="requests", yscale="log")
     right.legend(frameon=False)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
