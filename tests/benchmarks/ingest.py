@@ -49,9 +49,9 @@ NAMES = {
 }
 BIAS = """Bias: broker, ClickHouse, product and this program share the machine. All read the same events.
 Time and CPU count from the first rows that are visible, so that no start counts, to the last; ClickHouse's CPU to the
-end of its merges. (a) to (d) fill a plain table that has no index, no projection, no rollup and no masked column, and
-may lose or double rows when something is killed; Krill Logger fills its own tables. In chDB the engine of (d) is asked
-by INSERT … SELECT in a loop, and its CPU is all ClickHouse's. {slow}"""
+end of its merges. (a) to (d) fill a plain table that has no index, no projection and no masked column, and may lose or
+double rows when something is killed; Krill Logger fills its own tables. In chDB the engine of (d) is asked by INSERT …
+SELECT in a loop, and its CPU is all ClickHouse's. {slow}"""
 
 
 @dataclass
@@ -101,8 +101,8 @@ def headers(name: str) -> list[tuple[str, bytes]]:
 
 
 def fill(settings: Settings, count: int, seed: int = 1) -> None:
-    """Publish so many events of the last hour."""
-    producer = Producer(settings.kafka(linger_ms=20, queue_buffering_max_messages=200_000))
+    """Publish so many events of the last hour, compressed as the producers compress them."""
+    producer = Producer(settings.kafka(linger_ms=20, queue_buffering_max_messages=200_000, compression_type="lz4"))
     until = dt.datetime.now(dt.UTC)
     made = events.api_requests(count, seed, until - dt.timedelta(hours=1), until)
     for index, value in enumerate(made):
