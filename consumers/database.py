@@ -18,11 +18,10 @@ ANSWER_SECONDS = 20
 #: ClickHouse refuses an insert that reaches it later than this after it was sent, and stops one that takes as long.
 INSERT_SECONDS = 25
 
-# An insert is one block, so that it is atomic; and the token must be seen by the rollup's table too.
+# An insert is one block, so that it is atomic.
 INSERT_SETTINGS = {
     "async_insert": 0,
     "insert_deduplicate": 1,
-    "deduplicate_blocks_in_dependent_materialized_views": 1,
     "max_insert_threads": 1,
     "max_insert_block_size": 1_048_576,
     "min_insert_block_size_rows": 1_048_576,
@@ -80,13 +79,6 @@ class Database:
             f"INSERT INTO {table.name} ({names}) SELECT {names} FROM input('{structure}') "  # noqa: S608 - our names
             f"WHERE {in_time()} FORMAT ArrowStream",
             data=sink.getvalue().to_pybytes(),
-            settings={**INSERT_SETTINGS, "insert_deduplication_token": token},
-        )
-
-    def insert_selected(self, table: str, select: str, token: str) -> None:
-        """Insert what `select` finds, in which `{in_time}` stands for the condition that checks the deadline."""
-        self.client.command(
-            f"INSERT INTO {table} {select.format(in_time=in_time())}",
             settings={**INSERT_SETTINGS, "insert_deduplication_token": token},
         )
 

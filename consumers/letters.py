@@ -117,7 +117,7 @@ def replay(
     short.
 
     Returns:
-        (letters looked at, letters that became rows); NotSettled and RollupDiffers are raised too.
+        (letters looked at, letters that became rows); NotSettled is raised too.
     """
     looked = became = 0
     for letters in _pages(database, selection):

@@ -21,7 +21,7 @@ from consumers import paths
 from schemas import masking
 from schemas.events import AdminChange, ApiRequest
 
-# What a DateTime column (the rollup's minute) can hold.
+# What a DateTime (the hours of the projections) can hold.
 EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 LATEST = dt.datetime(2106, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)

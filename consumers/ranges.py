@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumers import rollups
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,7 +30,7 @@ class NotSettled(Exception):
 
 
 def settle(database: Database, batch: Batch, converted: Converted, check: Callable[[], None] = lambda: None) -> int:
-    """Make sure that every row of a batch is in its table, and that the rollup counts it.
+    """Make sure that every row of a batch is in its table.
 
     Idempotent. A batch's own token must have been inserted before, so that no older insert of it still counts.
 
@@ -52,19 +50,14 @@ def settle(database: Database, batch: Batch, converted: Converted, check: Callab
     for attempt in range(ATTEMPTS):
         lost = absent(database, batch, converted)
         if not lost:
-            break
+            return found
         found = max(found, len(lost))
         log.warning("%s: %d rows were not in %s, inserting them", batch.token, len(lost), table.name)
         rows = columns.filter(pc.is_in(columns["kafka_offset"], pa.array(sorted(lost), pa.int64())))
         names = hashlib.sha256(repr(sorted(lost)).encode()).hexdigest()[:16]
         check()
         database.insert(table, rows, f"{batch.token}:missing:{names}:{attempt}")
-    else:
-        raise NotSettled(f"{batch.token}: rows are missing after {ATTEMPTS} inserts")
-    if table.rollup:
-        minutes = {millisecond // 60_000 * 60 for millisecond in _milliseconds(columns, table.time)}
-        rollups.mend(database, batch.topic_id, batch.partition, minutes, check)
-    return found
+    raise NotSettled(f"{batch.token}: rows are missing after {ATTEMPTS} inserts")
 
 
 def stored_offsets(database: Database, batch: Batch, table: str, where: str = "1", **parameters: str) -> list[int]:
@@ -94,7 +87,7 @@ def rows_behind(database: Database, batch: Batch, table: str) -> bool:
 def absent(database: Database, batch: Batch, converted: Converted) -> set[int]:
     """Offsets of the batch's rows that are not in its table. Raises: ClickHouseError, OSError."""
     assert converted.columns is not None
-    times = _milliseconds(converted.columns, converted.table.time)
+    times = converted.columns[converted.table.time].cast(pa.int64()).to_pylist()
     # The time is the table's sorting key: without it, every part that holds the offsets would be read.
     between = (
         f"{converted.table.time} >= fromUnixTimestamp64Milli({min(times)}) "
@@ -102,8 +95,3 @@ def absent(database: Database, batch: Batch, converted: Converted) -> set[int]:
     )
     stored = stored_offsets(database, batch, converted.table.name, between)
     return set(converted.columns["kafka_offset"].to_pylist()) - set(stored)
-
-
-def _milliseconds(columns: pa.Table, name: str) -> list[int]:
-    values: list[int] = columns[name].cast(pa.int64()).to_pylist()
-    return values

@@ -92,7 +92,7 @@ def restore(storage: Storage, batch: Batch) -> int:
         How many rows and dead letters were missing.
 
     Raises:
-        ClickHouseError, KafkaException, NotSettled, RollupDiffers, OSError: not done; it may be repeated.
+        ClickHouseError, KafkaException, NotSettled, OSError: not done; it may be repeated.
     """
     there = known(storage, batch)
     converted = _without(convert(batch), there)

@@ -20,7 +20,6 @@ from consumers.database import Database
 from consumers.dead_letters import DeadLetter
 from consumers.flood import Floods
 from consumers.ranges import NotSettled, absent, rows_behind, settle
-from consumers.rollups import RollupDiffers
 from schemas import topics
 from schemas.settings import Settings
 
@@ -31,7 +30,7 @@ MAX_PAUSE = 5.0
 
 T = TypeVar("T")
 
-FAILURES = (ClickHouseError, KafkaException, NotSettled, RollupDiffers, OSError)
+FAILURES = (ClickHouseError, KafkaException, NotSettled, OSError)
 
 
 class Stopped(Exception):

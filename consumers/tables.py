@@ -29,13 +29,12 @@ _ORIGIN = [
 class Table:
     """A ClickHouse table and the Arrow schema of what is inserted into it.
 
-    `time` is the column of the event's time; empty for the dead letters. `rollup` says whether trends are made of it.
+    `time` is the column of the event's time; empty for the dead letters.
     """
 
     name: str
     schema: pa.Schema
     time: str = ""
-    rollup: bool = False
 
     @cached_property
     def own(self) -> pa.Schema:
@@ -107,7 +106,6 @@ API_REQUESTS = Table(
         ]
     ),
     time="requested_at",
-    rollup=True,
 )
 
 ADMIN_CHANGES = Table(

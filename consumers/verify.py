@@ -1,18 +1,17 @@
-"""Compares what is stored with Kafka's offsets, and the rollup with the rows; repairs what differs."""
+"""Compares what is stored with Kafka's offsets; repairs what differs."""
 
 # What is put into SQL text here is our own names and numbers; the rest are parameters.
 # ruff: noqa: S608
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from consumers import kafka, replay, rollups, tables
+from consumers import kafka, replay, tables
 from consumers.batch import convert
 from consumers.replay import Range
 from schemas import topics
@@ -26,10 +25,8 @@ TABLES = {topics.API_REQUESTS: tables.API_REQUESTS, topics.ADMIN_CHANGES: tables
 #: Offsets that are compared at a time.
 CHUNK = 500_000
 PLACE = ["kafka_topic", "kafka_topic_id", "kafka_partition", "kafka_offset"]
-#: What is being stored differs for a moment: a difference counts when it lasts.
-LOOKS, PAUSE = 4, 0.5
 
-Kind = Literal["missing", "double", "both", "gone", "rollup"]
+Kind = Literal["missing", "double", "both", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +35,9 @@ class Finding:
 
     Attributes:
         kind: `missing` (a message is in no table), `gone` (the same, and Kafka no longer has it), `double` (a message
-            is more than one row), `both` (it is a row and a dead letter; the row counts) or `rollup` (a minute of the
-            rollup differs from the rows).
-        start, end: offsets [start, end); Unix times for `rollup`.
-        count: messages, superfluous rows, superfluous letters or minutes.
+            is more than one row) or `both` (it is a row and a dead letter; the row counts).
+        start, end: offsets [start, end).
+        count: messages, superfluous rows or superfluous letters.
         repaired: whether it is right now.
     """
 
@@ -59,11 +55,11 @@ class Verifier:
     """One run of the check.
 
     Args:
-        since: only what was stored since, and the rollup's minutes since; all if None.
+        since: only what was stored since; all if None.
         repair: whether to mend what is found.
         progress: is told what is looked at.
 
-    Every method raises ClickHouseError, KafkaException, NotSettled, RollupDiffers or OSError; it may be repeated.
+    Every method raises ClickHouseError, KafkaException, NotSettled or OSError; it may be repeated.
     """
 
     def __init__(
@@ -102,7 +98,6 @@ class Verifier:
                     part = Range(topic, one.topic_id, one.partition, start, min(start + CHUNK, end))
                     self._progress(f"offsets: {part} of {end}")
                     yield from self._offsets(table, part, known.start if known else end)
-        yield from self._rollups()
 
     def _stored(self, topic: str, table: Table) -> list[Range]:
         """From the first to the last stored message of each partition of the topic and of what bore its name.
@@ -208,28 +203,6 @@ class Verifier:
                 return
             listed = ", ".join(f"('{part}', {offset})" for part, offset in extra)
             self._database.change(f"ALTER TABLE {table.name} DELETE WHERE (_part, _part_offset) IN ({listed})")
-
-    def _rollups(self) -> Iterator[Finding]:
-        first = self._since // 60 * 60  # a minute is right or wrong as a whole
-        days = self._database.rows(
-            "SELECT toUnixTimestamp(toStartOfDay(minute)) AS day FROM ("
-            f"SELECT minute FROM {rollups.ROLLUP} UNION ALL SELECT toStartOfHour(requested_at) FROM api_requests"
-            f") WHERE minute >= toStartOfDay(toDateTime({first}, 'UTC')) GROUP BY day ORDER BY day"
-        )
-        for (day,) in days:
-            self._progress(f"rollup: {dt.datetime.fromtimestamp(day, dt.UTC):%Y-%m-%d}")
-            wrong = set(rollups.differing(self._database, max(day, first), day + 86_400))
-            for _ in range(LOOKS - 1):
-                if not wrong:
-                    break
-                time.sleep(PAUSE)
-                wrong &= set(rollups.differing(self._database, max(day, first), day + 86_400))
-            for (topic_id, partition), places in groupby(sorted(wrong), key=lambda place: place[:2]):
-                minutes = [minute for *_, minute in places]
-                if self._repair:
-                    rollups.mend(self._database, topic_id, partition, minutes)
-                place = Range(topics.API_REQUESTS, topic_id, partition, 0, 0)
-                yield self._finding("rollup", place, minutes[0], minutes[-1] + 60, len(minutes), self._repair)
 
     @staticmethod
     def _finding(kind: Kind, part: Range, start: int, end: int, count: int, repaired: bool) -> Finding:

@@ -139,5 +139,5 @@ ADMIN_CHANGES = Report(
 
 REPORTS = (API_REQUESTS, ADMIN_CHANGES)
 
-#: What trends can be filtered by and grouped by: the dimensions of the rollup.
+#: What trends can be filtered by and grouped by.
 TREND_COLUMNS = tuple(API_REQUESTS.by_name[name] for name in ("user", "route", "method", "status_code", "host"))

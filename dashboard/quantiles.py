@@ -7,11 +7,11 @@ group has few requests.
 
 from __future__ import annotations
 
-__all__ = ["NAMES", "OF_REQUESTS", "OF_ROLLUP", "STATE", "of_states"]
+__all__ = ["NAMES", "OF_REQUESTS", "STATE", "of_states"]
 
 NAMES = ("p50", "p95", "p99")
 # `quantilesTiming` takes the value behind that of exactly so many requests, and of a little less the last of these.
-_LEVELS, _LEVELS_DD = "0.49999999, 0.94999999, 0.98999999", "0.01, 0.5, 0.95, 0.99"
+_LEVELS = "0.49999999, 0.94999999, 0.98999999"
 # Logarithm of 1.01 / 0.99. The first power is that of 0.01 ms; shorter times are none.
 _STEP, _FIRST = 0.020000666706669435, 232
 # As in the projections; what `log` makes of zero would fail. The last powers, of more than two hours, are not exact.
@@ -24,10 +24,8 @@ def _milliseconds(powers: str) -> str:
 
 #: The state of requests' response times that projections of `api_requests` have.
 STATE = f"quantilesTimingState({_LEVELS})({_POWER})"
-#: Percentiles (`NAMES`) in ms, NaN of no requests: of requests, …
+#: Percentiles (`NAMES`) of requests in ms, NaN of none.
 OF_REQUESTS = _milliseconds(f"quantilesTiming({_LEVELS})({_POWER})")
-#: … and of the rollup per minute.
-OF_ROLLUP = f"quantilesDDMerge({_LEVELS_DD})(response_ms)"
 
 
 def of_states(test: str = "1") -> str:

@@ -1,4 +1,4 @@
-"""Trends: requests, errors and response times per interval, from hours, the rollup per minute, or the requests."""
+"""Trends: requests, errors and response times per interval, from hours or from the requests."""
 
 # ruff: noqa: S608 (names in SQL text come from columns.py; values are always parameters)
 from __future__ import annotations
@@ -43,7 +43,7 @@ FILL = N_("0 or 1")
 COMPARE = N_("previous or week")
 TOO_MANY_INTERVALS = N_("a longer interval or a shorter time range: at most 10,000 intervals")
 TOO_MANY_POINTS = N_("fewer groups or a shorter time range: at most 50,000 points")
-ROLLUP_TIME = N_("a time between the years 1970 and 2105")
+SOME_TIME = N_("a time between the years 1970 and 2105")
 
 #: The numbers of an interval without requests.
 NOTHING: Item = {"count": 0, "errors": 0, "error_rate": None, **dict.fromkeys(quantiles.NAMES)}
@@ -107,18 +107,14 @@ class TrendQuery:
     def sql(self, bind: Bind) -> str:
         """The query; its columns: start (Unix seconds), those of `by`, count, errors and the quantiles.
 
-        It reads the rollup per minute; for longer intervals the hours where a projection has them, else the requests,
-        since there are hardly more of them than states of their minutes.
+        It reads hours where a projection has those that it wants, else the requests.
         """
         names = "".join(f", {column.name}" for column in self.by)
         tests = [condition.sql(bind) for condition in self.conditions]
         # An hour that is moved by a part of an hour lies in two.
         moved = self.shift is not None and self.shift.seconds % 3600
-        if self.interval == "minute" or moved or not hours.whole(self.zone, self.since, self.until):
-            tests += filters.time_range("minute", self.since, self.until, bind)
-            start, numbers = self._start("minute", bind), f"sum(count), sum(errors), {quantiles.OF_ROLLUP}"
-            source = f"api_requests_per_minute WHERE {' AND '.join(tests)}"
-        elif hours.timed(self.columns):
+        by_hour = self.interval != "minute" and not moved and hours.whole(self.zone, self.since, self.until)
+        if by_hour and hours.timed(self.columns):
             start, numbers = "start", f"sum(requests), sum(failed), {quantiles.of_states()}"
             source = f"({self._by_hour(names, tests, bind)})"
         else:
@@ -256,11 +252,11 @@ def reliable(item: Item) -> Item:
 def parse(args: MultiDict[str, str], zone: ZoneInfo, now: dt.datetime | None = None) -> TrendQuery:
     """What trends the query parameters ask for: the last 24 hours by hour unless they say otherwise.
 
-    `from` and `to` are widened to whole minutes, since that is what the rollup keeps.
+    `from` and `to` are widened to whole minutes, the shortest interval.
 
     Args:
-        args: as `filters.decode` gives them: from, to, tz, interval, by (repeatable), fill, compare and the
-            columns of the rollup.
+        args: as `filters.decode` gives them: from, to, tz, interval, by (repeatable), fill, compare and
+            `TREND_COLUMNS`.
         zone: where times without an offset are meant and whose hours and days count, unless `tz` says so.
 
     Raises:
@@ -288,7 +284,7 @@ def parse(args: MultiDict[str, str], zone: ZoneInfo, now: dt.datetime | None = N
     since, until = _whole_minutes(since, until, now or dt.datetime.now(dt.UTC))
     for name, moment in (("from", since), ("to", until)):
         if not _EARLIEST <= moment <= _LATEST:
-            problems.add(name, given.get(name, [""])[0], ROLLUP_TIME)
+            problems.add(name, given.get(name, [""])[0], SOME_TIME)
     if not problems.errors and (until - since) / INTERVALS[interval][0] > MAX_INTERVALS:
         problems.add("interval", interval, TOO_MANY_INTERVALS)
     problems.raise_if_any()

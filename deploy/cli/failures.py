@@ -17,7 +17,6 @@ def in_one_sentence(settings: Settings) -> Iterator[None]:
     from confluent_kafka import KafkaException
 
     from consumers.ranges import NotSettled
-    from consumers.rollups import RollupDiffers
     from deploy import reach
     from deploy.schema import reason
 
@@ -26,7 +25,7 @@ def in_one_sentence(settings: Settings) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise StartError(reach.sentence(error.args[0], settings)) from error
-    except (NotSettled, RollupDiffers) as error:
+    except NotSettled as error:
         raise StartError(f"{error}; the command may be repeated.") from error
     except (ClickHouseError, OSError) as error:
         raise StartError(f"ClickHouse cannot be used: {reason(error, settings)}.") from error

@@ -24,7 +24,6 @@ FOUND = {
     "gone": "messages are in no table, and Kafka no longer has them",
     "double": "rows too many",
     "both": "messages are rows and dead letters at once",
-    "rollup": "minutes of the trends differ from the rows",
 }
 
 
@@ -61,10 +60,10 @@ def progress_line() -> Callable[[str], None]:
 @click.option("--from", "since", type=Time(), help="Only what was stored since then (ISO 8601).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
 def verify(repair: bool, since: dt.datetime | None, as_json: bool) -> None:
-    """Compare rows with Kafka's offsets, and trends with rows.
+    """Compare rows with Kafka's offsets.
 
     It looks at what is committed, so workers may run. With --repair, what is missing is read from Kafka again if it is
-    still there, what is double is removed, and wrong minutes of the trends are made anew.
+    still there, and what is double is removed.
 
     Exit codes: 0 all is right, or was repaired; 1 something is wrong.
 
@@ -90,16 +89,12 @@ def verify(repair: bool, since: dt.datetime | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"right": not wrong, "findings": [asdict(finding) for finding in found]}))
     elif not found:
-        click.echo("Every message is stored once, and the trends agree with the rows.")
+        click.echo("Every message is stored once.")
     sys.exit(1 if wrong else 0)
 
 
 def _sentence(finding: Finding) -> str:
-    if finding.kind == "rollup":
-        begin, end = (dt.datetime.fromtimestamp(at, dt.UTC) for at in (finding.start, finding.end))
-        where = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-    else:
-        where = f"offsets {finding.start} to {finding.end - 1}"
+    where = f"offsets {finding.start} to {finding.end - 1}"
     mended = " (repaired)" if finding.repaired else ""
     return f"{finding.topic} [{finding.partition}], {where}: {finding.count} {FOUND[finding.kind]}{mended}"
 

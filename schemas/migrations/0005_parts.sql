@@ -6,8 +6,6 @@ ALTER TABLE api_requests MODIFY SETTING
     materialize_projections_on_insert = 0,
     materialize_projections_on_merge = 1;
 
-ALTER TABLE api_requests_per_minute MODIFY SETTING min_rows_for_full_part_storage = 200000;
-
 ALTER TABLE admin_changes MODIFY SETTING min_rows_for_full_part_storage = 200000;
 
 ALTER TABLE dead_letters MODIFY SETTING min_rows_for_full_part_storage = 200000;

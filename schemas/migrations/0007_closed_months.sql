@@ -16,11 +16,6 @@ ALTER TABLE api_requests
         min_age_to_force_merge_on_partition_only = 1,
         enable_max_bytes_limit_for_min_age_to_force_merge = 1;
 
-ALTER TABLE api_requests_per_minute MODIFY SETTING
-    min_age_to_force_merge_seconds = 259200,
-    min_age_to_force_merge_on_partition_only = 1,
-    enable_max_bytes_limit_for_min_age_to_force_merge = 1;
-
 ALTER TABLE admin_changes MODIFY SETTING
     min_age_to_force_merge_seconds = 259200,
     min_age_to_force_merge_on_partition_only = 1,

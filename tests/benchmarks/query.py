@@ -99,11 +99,11 @@ def show(result: dict[str, Any]) -> None:
 
 
 def size(settings: Settings) -> float:
-    """Bytes that an API request takes on disk, with its indexes, projections and rollup."""
+    """Bytes that an API request takes on disk, with its indexes and projections."""
     client = clickhouse_connect.get_client(dsn=settings.clickhouse)
     found = client.query(
-        "SELECT sum(bytes_on_disk) / sumIf(rows, table = 'api_requests') FROM system.parts WHERE active "
-        "AND database = {name:String} AND table IN ('api_requests', 'api_requests_per_minute')",
+        "SELECT sum(bytes_on_disk) / sum(rows) FROM system.parts WHERE active "
+        "AND database = {name:String} AND table = 'api_requests'",
         parameters={"name": settings.clickhouse_database},
     ).result_rows[0][0]
     client.close()

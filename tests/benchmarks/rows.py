@@ -91,7 +91,7 @@ def _close(client: Client) -> None:
     """Make one part of each month, as the tables do by themselves when nothing was added for three days."""
     several = client.query(
         "SELECT table, partition FROM system.parts WHERE database = currentDatabase() AND active "
-        "AND table IN ('api_requests', 'api_requests_per_minute', 'admin_changes') "
+        "AND table IN ('api_requests', 'admin_changes') "
         "GROUP BY table, partition HAVING count() > 1"
     ).result_rows
     for table, month in several:

@@ -141,9 +141,9 @@ def _peer_measures() -> dict[str, Any]:
 
 def _peer_trends(interval: str, *by: str) -> Callable[[Any, Params], Any]:
     def ask(log: Any, params: Params) -> Any:
-        from django.db.models.functions import TruncDay, TruncHour
+        from django.db.models.functions import TruncDay, TruncHour, TruncMinute
 
-        trunc = {"hour": TruncHour, "day": TruncDay}[interval]
+        trunc = {"minute": TruncMinute, "hour": TruncHour, "day": TruncDay}[interval]
         found = _filtered(log, params).annotate(start=trunc("requested_at", tzinfo=MADRID)).values("start", *by)
         return list(found.annotate(**_peer_measures()).order_by("start", *by))
 
@@ -323,6 +323,7 @@ VIEWS: list[View] = [
         _peer_histogram,
         True,
     ),
+    View("percentiles per minute of a day", _span(1), _trends(interval="minute"), _peer_trends("minute"), True),
     View("percentiles per hour of a month", _span(30), _trends(interval="hour"), _peer_trends("hour"), True),
     View("percentiles per day of a month", _span(30), _trends(interval="day"), _peer_trends("day"), True),
     View(

@@ -320,7 +320,6 @@ def topic_made_again(scene: Scene) -> bool:
 
 
 WINDOW = "non_replicated_deduplication_window"
-WITH_ROLLUP = ("api_requests", "api_requests_per_minute")
 
 
 @fault("idle partitions, small window")
@@ -340,8 +339,7 @@ def idle_partitions(scene: Scene) -> bool:
             if not (all_stored(scene, 40) and cluster.until(lambda: not cluster.pending, 20)):
                 return False
             cluster.sleep(1.5)
-            for table in WITH_ROLLUP:
-                client.command(f"ALTER TABLE {table} MODIFY SETTING {WINDOW} = 4")
+            client.command(f"ALTER TABLE api_requests MODIFY SETTING {WINDOW} = 4")
             load.rest(everything - {busy})
             cluster.sleep(scene.some(2, 3))
             load.rest(everything)
@@ -350,7 +348,6 @@ def idle_partitions(scene: Scene) -> bool:
                 cluster.kill_worker(worker, 0)
             cluster.sleep(1)
         finally:
-            for table in WITH_ROLLUP:
-                client.command(f"ALTER TABLE {table} MODIFY SETTING {WINDOW} = {usual}")
+            client.command(f"ALTER TABLE api_requests MODIFY SETTING {WINDOW} = {usual}")
             load.rest(frozenset())
     return True

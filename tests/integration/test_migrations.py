@@ -37,6 +37,25 @@ def test_a_second_run_changes_nothing(database: Database) -> None:
     assert database.client.query("SELECT sum(count) FROM response_times").result_rows == [(1,)]
 
 
+def test_minutes_that_were_kept_become_a_view(database: Database) -> None:
+    row = [uuid.uuid4(), dt.datetime.now(dt.UTC), "/", 500]
+    for view in ("response_times", "api_requests_per_minute"):
+        database.client.command(f"DROP VIEW {view}")
+    database.client.command("CREATE TABLE api_requests_per_minute (minute DateTime, n UInt64) ENGINE = Log")
+    database.client.command(
+        "CREATE MATERIALIZED VIEW api_requests_per_minute_feed TO api_requests_per_minute AS "
+        "SELECT toStartOfMinute(requested_at) AS minute, count() AS n FROM api_requests GROUP BY minute"
+    )
+    database.client.command("CREATE VIEW response_times AS SELECT * FROM api_requests_per_minute")
+    database.client.insert("api_requests", [row], column_names=["event_id", "requested_at", "route", "status_code"])
+    database.client.command("ALTER TABLE schema_migrations DELETE WHERE name = '0011_minutes.sql'")
+    assert migrations.apply(database.client, database.name) == ["0011_minutes.sql"]
+    for view in ("response_times", "api_requests_per_minute"):
+        assert database.client.query(f"SELECT sum(count), sum(errors) FROM {view}").result_rows == [(1, 1)]
+    left = database.client.query("SELECT name FROM system.tables WHERE database = currentDatabase()")
+    assert ("api_requests_per_minute_feed",) not in left.result_rows
+
+
 def test_processes_that_start_together_do_not_disturb_each_other(clickhouse: str) -> None:
     name = f"test_{uuid.uuid4().hex}"
     clients = [clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False) for _ in range(4)]

@@ -1,4 +1,4 @@
-"""Trends from the rollup, compared with the rows themselves."""
+"""Trends, compared with the rows themselves."""
 
 from __future__ import annotations
 
