@@ -18,7 +18,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, Error, Operati
 from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
-from dashboard import metrics
+from dashboard import metrics, searching
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -216,6 +216,7 @@ class ClickHouse:
                     "max_result_bytes": MAX_RESULT_BYTES,
                     "result_overflow_mode": "throw",
                     "text_index_like_max_postings_to_read": MAX_WORDS,
+                    "text_index_like_min_pattern_length": searching.SHORTEST,
                     **wanted,
                 }
                 # A ClickHouse user who is already limited to reading may not change settings.

@@ -21,8 +21,8 @@ _SHORT = (
 )
 #: Columns in the indexes of words of `api_requests`.
 INDEXED = (*_LONG, *_SHORT, "request_id")
-#: Shorter parts of words are in too many of them.
-SHORTEST = 4
+#: Parts of words that are shorter are in too many of them, the more so if they could be hexadecimal.
+SHORTEST, SHORTEST_HEX = 3, 4
 #: Words that `holding` asks for.
 MOST_WORDS = 16
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -35,13 +35,13 @@ _FORMS = {
     "address": re.compile(r"(?!.*[0-9a-fA-F]{5})[0-9a-fA-F.:]+"),
 }
 #: What is looked for among all callers by the index; a group alone may be in very many words of it.
-_PART_OF_ADDRESS = re.compile(rf"(?=.*[.:])(?=.{{{SHORTEST}}}){_FORMS['address'].pattern}")
+_PART_OF_ADDRESS = re.compile(rf"(?=.*[.:])(?=.{{{SHORTEST_HEX}}}){_FORMS['address'].pattern}")
 #: What is in no address of version 4, and a test for the other addresses.
 _GROUP = re.compile(r"[0-9a-fA-F]{4}")
 _OTHERS_THAN_IPV4 = "{} NOT BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255')"
 _WORD = re.compile(r"[0-9A-Za-z]+")
 #: Words that `hex_words` has instead of `plain_words`; `plain_words` keeps those that `_` joins to another.
-_HEX = "[0-9a-f]{4,}"
+_HEX = f"[0-9a-f]{{{SHORTEST_HEX},}}"
 #: Request ids that are in no index of words.
 _REQUEST_ID = "[0-9a-f-]*"
 #: IP and MAC addresses, and what else has four numbers with dots or six groups of digits with `:` or `-` between them.
@@ -54,6 +54,11 @@ _MARKS, _CAPITALS = f".:-{_ACCENTED}", "XYZ" + 2 * "ABCDEFGHIJKLMNOPQRSTUVW"
 #: One of its words: an address, or a word with letters outside ASCII, and on as far as either could go, so that each
 #: part that is asked for is within it.
 _MARKED = f"(?:{_ADDRESS}|[0-9a-z]*[[:^ascii:]])(?:[0-9a-z]|[[:^ascii:]]|[.:-][0-9a-f])*"
+#: Of a word, what an index is asked for.
+_PART = re.compile(rf"{_HEX}|(?=.*[g-z])[0-9a-z]{{{SHORTEST},}}")
+#: Words that are whole in any text that holds this one: what is around them separates words, outside ASCII too.
+_BETWEEN = r"[\x00-/:-@\[-`{-\x7f]"
+_WHOLE = re.compile(rf"(?<={_BETWEEN})[0-9a-hjl-rt-z]+(?={_BETWEEN})")
 # Words of a path that may be rare; those that are in every path (`api`, `v2`) cost the index more than they leave out.
 _IDENTIFIER = re.compile(r"(?=.*[0-9]).{3,}")
 # Letters that are the other case of a letter outside ASCII, and so may stand for one in a text.
@@ -74,6 +79,8 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
     known = set(INDEXED) - ({"request_id"} if re.fullmatch(_REQUEST_ID, text.lower()) else set())
     marked, words = _words(text)
     tests = [*(_marked(part, bind) for part in marked), *(_part(word.lower(), bind) for word in words)]
+    if not tests and (whole := _WHOLE.findall(text.lower())):
+        tests.append(_all(whole, bind))
     if [*marked, *words] != [text]:
         # They may stand apart.
         tests.append(f"({_any([column for column in searched if column.name in known], text, needle)})")
@@ -119,7 +126,7 @@ def _words(text: str) -> tuple[list[str], list[str]]:
     addresses, rest = _ADDRESSES.findall(text), _ADDRESSES.sub(" ", text)
     accented, rest = _ACCENTED_WORD.findall(rest), _ACCENTED_WORD.sub(" ", rest)
     words = (_WORD if text.isascii() else _PLAIN_WORD).findall(rest)
-    return [*addresses, *accented], [word for word in words if len(word) >= SHORTEST]
+    return [*addresses, *accented], [word for word in words if _PART.fullmatch(word.lower())]
 
 
 def _part(word: str, bind: Bind) -> str:

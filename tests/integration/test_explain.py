@@ -226,6 +226,8 @@ def test_a_page_of_a_users_requests_reads_their_hours(settings: Settings) -> Non
         ({"q": "pim012345"}, "plain_words"),
         ({"q": 'name": "pim012345'}, "plain_words"),
         ({"q": "zzzzzz"}, "plain_words"),
+        ({"q": "wan 12"}, "plain_words"),
+        ({"q": "+34 965 123 456"}, "plain_words"),
         ({"q": "10.1.17.2"}, "marked_words"),
         ({"q": "A4:BA:76:01:02:03"}, "marked_words"),
         ({"q": "http://10.1.17.2:8080/"}, "marked_words"),
