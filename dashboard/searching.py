@@ -55,7 +55,7 @@ _MARKS, _CAPITALS = f".:-{_ACCENTED}", "XYZ" + 2 * "ABCDEFGHIJKLMNOPQRSTUVW"
 #: part that is asked for is within it.
 _MARKED = f"(?:{_ADDRESS}|[0-9a-z]*[[:^ascii:]])(?:[0-9a-z]|[[:^ascii:]]|[.:-][0-9a-f])*"
 #: Of a word, what an index is asked for.
-_PART = re.compile(rf"{_HEX}|(?=.*[g-z])[0-9a-z]{{{SHORTEST},}}")
+_ASKED = re.compile(rf"{_HEX}|(?=.*[g-z])[0-9a-z]{{{SHORTEST},}}")
 #: Words that are whole in any text that holds this one: what is around them separates words, outside ASCII too.
 _BETWEEN = r"[\x00-/:-@\[-`{-\x7f]"
 _WHOLE = re.compile(rf"(?<={_BETWEEN})[0-9a-hjl-rt-z]+(?={_BETWEEN})")
@@ -126,7 +126,7 @@ def _words(text: str) -> tuple[list[str], list[str]]:
     addresses, rest = _ADDRESSES.findall(text), _ADDRESSES.sub(" ", text)
     accented, rest = _ACCENTED_WORD.findall(rest), _ACCENTED_WORD.sub(" ", rest)
     words = (_WORD if text.isascii() else _PLAIN_WORD).findall(rest)
-    return [*addresses, *accented], [word for word in words if _PART.fullmatch(word.lower())]
+    return [*addresses, *accented], [word for word in words if _ASKED.fullmatch(word.lower())]
 
 
 def _part(word: str, bind: Bind) -> str:

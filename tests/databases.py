@@ -9,7 +9,8 @@ from clickhouse_connect.driver.client import Client
 
 from schemas.migrations import apply
 
-_MIGRATED = "migrated"
+#: What all of them are copied from: each server has one, made by the migrations.
+MIGRATED = "migrated"
 
 
 def create(url: str, name: str) -> Client:
@@ -18,8 +19,8 @@ def create(url: str, name: str) -> Client:
     client.command("CREATE DATABASE {name:Identifier}", parameters={"name": name})
     client.database = name
     for statement in _tables(url):
-        client.command(statement.replace(f"{_MIGRATED}.", f"{name}."))
-    client.command(f"INSERT INTO schema_migrations SELECT * FROM {_MIGRATED}.schema_migrations")
+        client.command(statement.replace(f"{MIGRATED}.", f"{name}."))
+    client.command(f"INSERT INTO schema_migrations SELECT * FROM {MIGRATED}.schema_migrations")
     return client
 
 
@@ -33,11 +34,11 @@ def drop(client: Client) -> None:
 def _tables(url: str) -> list[str]:
     """What makes all tables and views of a database that was migrated for it, in that order."""
     client = clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False)
-    apply(client, _MIGRATED)
+    apply(client, MIGRATED)
     made = client.query(
         "SELECT create_table_query FROM system.tables WHERE database = {name:String} "
         "ORDER BY engine LIKE '%View', name",
-        parameters={"name": _MIGRATED},
+        parameters={"name": MIGRATED},
     ).result_rows
     client.close()
     return [row[0] for row in made]

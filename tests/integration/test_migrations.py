@@ -11,17 +11,18 @@ import pytest
 
 from schemas import migrations
 from tests.conftest import Database
+from tests.databases import MIGRATED
 
 
 def test_every_column_and_table_has_a_comment(database: Database) -> None:
     bare = database.client.query(
         "SELECT table, name FROM system.columns WHERE database = {name:String} AND comment = '' "
-        "AND table NOT LIKE '%\\\\_feed' AND table != 'schema_migrations'",
+        "AND table != 'schema_migrations'",
         parameters={"name": database.name},
     ).result_rows
     assert bare == []
     tables = database.client.query(
-        "SELECT name FROM system.tables WHERE database = {name:String} AND comment = '' AND name NOT LIKE '%\\\\_feed'",
+        "SELECT name FROM system.tables WHERE database = {name:String} AND comment = ''",
         parameters={"name": database.name},
     ).result_rows
     assert tables == []
@@ -96,30 +97,23 @@ def test_statements_end_at_the_end_of_a_line(sql: str) -> None:
         "projections WHERE database = {name:String} ORDER BY table, name",
     ],
 )
-def test_databases_of_tests_are_what_the_migrations_make(clickhouse: str, database: Database, source: str) -> None:
-    client = clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False)
-    name = f"test_{uuid.uuid4().hex}"
+def test_databases_of_tests_are_what_the_migrations_make(database: Database, source: str) -> None:
     # What differs between any two tables.
     own = ("database", "uuid", "metadata_", "total_", "data_", "marks_", "parts", "active_parts", "lifetime_")
-    try:
-        migrations.apply(client, name)
-        described = []
-        for each in (name, database.name):
-            found = client.query(f"SELECT * FROM system.{source}", parameters={"name": each})
-            rows = [dict(zip(found.column_names, row, strict=True)) for row in found.result_rows]
-            described.append(
-                [
-                    {key: str(value).replace(each, "") for key, value in row.items() if not key.startswith(own)}
-                    for row in rows
-                ]
-            )
-        applied = [
-            client.query("SELECT name FROM {name:Identifier}.schema_migrations", parameters={"name": each}).result_set
-            for each in (name, database.name)
-        ]
-    finally:
-        client.command("DROP DATABASE IF EXISTS {name:Identifier} SYNC", parameters={"name": name})
-        client.close()
+    described = []
+    for name in (MIGRATED, database.name):
+        found = database.client.query(f"SELECT * FROM system.{source}", parameters={"name": name})
+        rows = [dict(zip(found.column_names, row, strict=True)) for row in found.result_rows]
+        described.append(
+            [
+                {key: str(value).replace(name, "") for key, value in row.items() if not key.startswith(own)}
+                for row in rows
+            ]
+        )
     assert described[0]
     assert described[0] == described[1]
+    applied = [
+        database.client.query(f"SELECT name FROM {name}.schema_migrations").result_set
+        for name in (MIGRATED, database.name)
+    ]
     assert sorted(applied[0]) == sorted(applied[1]) != []
