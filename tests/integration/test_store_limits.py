@@ -168,6 +168,11 @@ def test_a_query_that_needs_too_much_memory_is_stopped(filled: Settings) -> None
         ClickHouse(filled).query("SELECT groupArray(repeat('x', 1000)) FROM numbers(100000000)", max_memory_usage=10**8)
 
 
+def test_no_query_waits_for_machine_code(filled: Settings) -> None:
+    sql = "SELECT getSetting('compile_expressions'), getSetting('compile_aggregate_expressions')"
+    assert ClickHouse(filled).query(sql) == [(False, False)]
+
+
 def test_threads_share_a_store(store: Store) -> None:
     found: list[int] = []
 
