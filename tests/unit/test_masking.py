@@ -366,50 +366,50 @@ def test_nothing_raises_and_nothing_changes(value: Any) -> None:
 
 
 HOSTILE: dict[str, Callable[[], str]] = {
-    "pairs": lambda: "a=" * 150_000,
-    "quotes": lambda: '"' * 300_000,
-    "apostrophes": lambda: " 'a" * 99_000,
-    "brackets": lambda: "{" * 300_000,
-    "tags": lambda: "<a" * 90_000,
-    "secret tags": lambda: "<pin>" * 60_000,
-    "secret tags on lines": lambda: "x<pin>\n" * 42_000,
-    "many secret tags": lambda: "".join(f"\n<pin{i}>" for i in range(24_000)),
-    "attributes": lambda: '<a b="' * 48_000,
-    "backslashes": lambda: "\\" * 300_000,
-    "escaped quotes": lambda: '\\"' * 150_000,
-    "quotes at all levels": lambda: "".join("\\" * (i % 64) + '"' for i in range(9_000)),
-    "names": lambda: "pin=" * 75_000,
-    "names and brackets": lambda: "pin: a(, " * 33_000,
-    "names and open brackets": lambda: "pin:(\n" * 48_000,
-    "names and quotes": lambda: "pin='a " * 42_000,
-    "names and escaped quotes": lambda: '\\"pin\\": \\"' * 24_000,
-    "lists": lambda: "[['pin'," * 36_000,
+    "pairs": lambda: "a=" * 300_000,
+    "quotes": lambda: '"' * 600_000,
+    "apostrophes": lambda: " 'a" * 198_000,
+    "brackets": lambda: "{" * 600_000,
+    "tags": lambda: "<a" * 180_000,
+    "secret tags": lambda: "<pin>" * 120_000,
+    "secret tags on lines": lambda: "x<pin>\n" * 84_000,
+    "many secret tags": lambda: "".join(f"\n<pin{i}>" for i in range(48_000)),
+    "attributes": lambda: '<a b="' * 96_000,
+    "backslashes": lambda: "\\" * 600_000,
+    "escaped quotes": lambda: '\\"' * 300_000,
+    "quotes at all levels": lambda: "".join("\\" * (i % 64) + '"' for i in range(18_000)),
+    "names": lambda: "pin=" * 150_000,
+    "names and brackets": lambda: "pin: a(, " * 66_000,
+    "names and open brackets": lambda: "pin:(\n" * 96_000,
+    "names and quotes": lambda: "pin='a " * 84_000,
+    "names and escaped quotes": lambda: '\\"pin\\": \\"' * 48_000,
+    "lists": lambda: "[['pin'," * 72_000,
     "pairs in pairs": lambda: '{"value":' * 12_000 + "1" + ',"name":"pin"}' * 12_000,
-    "keys": lambda: "key: a " * 42_000,
-    "values": lambda: "value: a " * 33_000 + "name: pin",
-    "percent": lambda: "%25" * 99_000,
-    "entities": lambda: "&quot;" * 48_000,
-    "escaped entities": lambda: "&amp;" * 60_000,
-    "URLs": lambda: "://a:b" * 48_000 + "@",
-    "tokens": lambda: "eyJ" * 99_000 + ".",
-    "schemes": lambda: "bearer " * 42_000,
-    "columns": lambda: "(pin)=(" * 42_000,
-    "rows": lambda: "failing row contains (" * 14_100,
-    "private keys": lambda: "-----BEGIN PRIVATE KEY-----" * 11_400,
-    "parts": lambda: "form-data; name=x\n" * 16_500,
-    "options": lambda: "--pin " * 48_000,
-    "blanks": lambda: "pin" + " " * 300_000,
-    "blanks in lists": lambda: ("[" + " " * 900) * 330,
-    "words": lambda: "password" * 37_500,
-    "NULs": lambda: "\0" * 300_000,
+    "keys": lambda: "key: a " * 84_000,
+    "values": lambda: "value: a " * 66_000 + "name: pin",
+    "percent": lambda: "%25" * 198_000,
+    "entities": lambda: "&quot;" * 96_000,
+    "escaped entities": lambda: "&amp;" * 120_000,
+    "URLs": lambda: "://a:b" * 96_000 + "@",
+    "tokens": lambda: "eyJ" * 198_000 + ".",
+    "schemes": lambda: "bearer " * 84_000,
+    "columns": lambda: "(pin)=(" * 84_000,
+    "rows": lambda: "failing row contains (" * 28_200,
+    "private keys": lambda: "-----BEGIN PRIVATE KEY-----" * 22_800,
+    "parts": lambda: "form-data; name=x\n" * 33_000,
+    "options": lambda: "--pin " * 96_000,
+    "blanks": lambda: "pin" + " " * 600_000,
+    "blanks in lists": lambda: ("[" + " " * 900) * 660,
+    "words": lambda: "password" * 75_000,
+    "NULs": lambda: "\0" * 600_000,
 }
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_a_long_hostile_text_takes_linear_time(hostile: str) -> None:
-    """A quadratic step in 300 kB takes many seconds; the bound leaves room for a slow and busy machine."""
+    """Only copying what is left at each of 600,000 characters takes 6 s; the bound leaves room for a busy machine."""
     text = HOSTILE[hostile]()
     for framed in (text, f'password: x\n{text}\n{{"password": "', f"{{'x': '{text}'}}"):
         started = time.process_time()
         mask_text(framed)
-        assert time.process_time() - started < 3
+        assert time.process_time() - started < 4
