@@ -8,7 +8,7 @@ from tests.benchmarks import producer_down
 
 
 def test_what_was_answered_while_the_broker_was_down_arrives_once(tmp_path: Path) -> None:
-    run, result = producer_down.measure(tmp_path, down=2, rate=12, up=1)
+    run, result = producer_down.measure(tmp_path, down=2, rate=20, up=1)
     sent = run.sent["with logging"]
     log = run.sites["with logging"].log.read_text()
     assert len(sent.seconds["down"]) > 10, log
