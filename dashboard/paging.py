@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, replace
 
-from dashboard import hours, lookups
+from dashboard import hours, lookups, searching
 from dashboard.clickhouse import AHEAD, ClickHouse
 from dashboard.columns import API_REQUESTS
 from dashboard.conditions import at
@@ -121,7 +121,8 @@ def _times(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:
         times = first(clickhouse, query, end, FIRST_ROWS)
         if len(times) == end:
             return times
-        if not times:  # what is so rare may be in any part
+        # What is so rare may be in any part; but an index that leaves none out would only be asked in vain.
+        if not times and all(searching.is_indexed(text) for text in query.q):
             settings |= AHEAD
     condition, parameters = query.where(indexed=not looked_up)
     found = clickhouse.query(

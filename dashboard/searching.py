@@ -72,11 +72,10 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
         indexed: whether the indexes are to be asked; where few rows are looked at, the test alone is sooner done.
     """
     needle = cache(lambda: bind(text, "String"))
-    searched = [column for column in report.columns if column.searched]
+    searched = _holders(report, text)
     if report is not API_REQUESTS or not indexed:
         return f"({_any(searched, text, needle)})"
-    # Others are compared themselves.
-    known = set(INDEXED) - ({"request_id"} if re.fullmatch(_REQUEST_ID, text.lower()) else set())
+    known = _known(text)
     marked, words = _words(text)
     tests = [*(_marked(part, bind) for part in marked), *(_part(word.lower(), bind) for word in words)]
     if not tests and (whole := _WHOLE.findall(text.lower())):
@@ -85,13 +84,16 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
         # They may stand apart.
         tests.append(f"({_any([column for column in searched if column.name in known], text, needle)})")
     found = [f"({' AND '.join(tests)})"]
-    if _PART_OF_ADDRESS.fullmatch(text):
-        known.add("remote_addr")
-        if marked != [text]:
-            found.append(_marked(text, bind))
+    if "remote_addr" in known and marked != [text]:
+        found.append(_marked(text, bind))
     if others := _any([column for column in searched if column.name not in known], text, needle):
         found.append(others)
     return f"({' OR '.join(found)})" if len(found) > 1 else found[0]
+
+
+def is_indexed(text: str) -> bool:
+    """Whether the indexes alone tell which rows may have it; a number, or a part of an id, all may have."""
+    return _known(text).issuperset(column.name for column in _holders(API_REQUESTS, text))
 
 
 def narrowed(column: Column, pieces: Sequence[str], bind: Bind) -> str:
@@ -119,6 +121,22 @@ def narrowed(column: Column, pieces: Sequence[str], bind: Bind) -> str:
 def holding(text: str, bind: Bind) -> str:
     """A test that a request has all words of `text`, each as a whole word, which the index answers; may be empty."""
     return _all(list(dict.fromkeys(_WORD.findall(text.lower())))[:MOST_WORDS], bind)
+
+
+def _holders(report: Report, text: str) -> list[Column]:
+    """The searched columns whose kind of value may hold the text."""
+    kinds = {kind for kind, form in _FORMS.items() if not form.fullmatch(text)}
+    return [column for column in report.columns if column.searched and column.kind not in kinds]
+
+
+def _known(text: str) -> set[str]:
+    """Columns of which the indexes tell whether they hold the text; others are compared themselves."""
+    names = set(INDEXED)
+    if re.fullmatch(_REQUEST_ID, text.lower()):
+        names.remove("request_id")
+    if _PART_OF_ADDRESS.fullmatch(text):
+        names.add("remote_addr")
+    return names
 
 
 def _words(text: str) -> tuple[list[str], list[str]]:
@@ -188,7 +206,6 @@ def _any(columns: Sequence[Column], text: str, needle: Callable[[], str]) -> str
     position = "positionCaseInsensitive" if text.isascii() else "positionCaseInsensitiveUTF8"
     if text.isascii() and text.upper() == text.lower():
         position = "position"
-    columns = [column for column in columns if column.kind not in _FORMS or _FORMS[column.kind].fullmatch(text)]
     tests = []
     for column in columns:
         name = column.name

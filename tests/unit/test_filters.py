@@ -270,6 +270,16 @@ def test_search_looks_at_numbers_addresses_and_ids_only_when_they_can_match() ->
         assert "status_code" not in query(f"q={quote(other)}").where()[0]
 
 
+@pytest.mark.parametrize("text", ["pim012345", "MiFibra", "Agüero", "10.1.17.2", "A4:BA:76:01:02:03", "r-1"])
+def test_what_the_indexes_alone_may_have(text: str) -> None:
+    assert searching.is_indexed(text)
+
+
+@pytest.mark.parametrize("text", ["777", "deadbeef", "0190a2b3-c4d5", "1e9"])
+def test_what_rows_have_that_no_index_knows(text: str) -> None:
+    assert not searching.is_indexed(text)
+
+
 def test_changes_to_the_url() -> None:
     found = query("user=a&user=b&-path=/x*&from=2026-11-23&q=t&sort=user&page=3&per_page=50")
     assert parse(MultiDict(found.args()), API_REQUESTS, MADRID) == found
