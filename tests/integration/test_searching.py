@@ -125,6 +125,22 @@ ADDRESSES = (
     *("a4:ba:76:01:02:10.1.17.2", "ma4:ba:76:01:02:03g", "a4ba.7601.0203", "a4:ba:76:01:02:03:04:05", "a4:ba:76:01:02"),
     *("1.3.6.1.4.1.2011.10.1.17.2", "abc1.2.3.4abc:a4:ba:76:01:02:03", "2001:db8:0:1:2:3:4:5", "2001:db8::10.1.17.2"),
     *("0190a2b3-c4d5-7e6f-8091-a2b3c4d5e6f7", "uuid:0190a2b3-c4d5-7e6f-8091-a2b3c4d5e6f7", "10..1.17.2", "10.1:17.2-1"),
+    *("2026-11-29T09:10:22:33", "10:22:33", "22:33:ba", "a4:ba:76", "g4:ba:76g", "03:a4:1", "d10:22:33Z", "-10.1.17-"),
+)
+PARTS_OF_ADDRESSES = (
+    *("10.1.17.", ".1.17.2", "1.17.2", "0.1.1", "1.17.2:", ".01.02.03", "a4:ba:76:01", ":76:01:02:03:", "6:01:02:03"),
+    *(
+        "A4:BA:76",
+        "4:ba:7",
+        "ba:76:01:",
+        ":76:01:0",
+        "2:a4",
+        "2:a4:b",
+        "17.2:a4:ba",
+        "02:03:a4",
+        "09:10:22:3",
+        "22:33:b",
+    ),
 )
 
 
@@ -137,11 +153,11 @@ def test_addresses_are_found_whatever_they_stand_in(database: Database, asked: C
         rows.append([data, agent, host.upper(), caller])
     database.client.insert("api_requests", rows, column_names=["data", "user_agent", "host", "remote_addr"])
     texts = sorted({value.lower() for row in rows for value in row[:3]})
-    parts = {*ADDRESSES, *map(str.upper, ADDRESSES), ".10.1.17.2:", "10.1.17.3", "ip 10.1.17.2"}
+    parts = {*ADDRESSES, *map(str.upper, ADDRESSES), *PARTS_OF_ADDRESSES, ".10.1.17.2:", "10.1.17.3", "ip 10.1.17.2"}
     parts |= {"4abc:a4:ba:76:01:02", "2:a4:ba:76:01:02", "7.2-10.1.17.9"}
     for text in chance.sample(texts, 40):
         first = chance.randrange(max(len(text) - 8, 1))
-        parts.add(text[first : first + chance.randint(9, 25)])
+        parts.add(text[first : first + chance.randint(5, 25)])
     for part in sorted(parts):
         expected = sum(
             any(part.lower() in value.lower() for value in texts) or (part in "10.1.17.2" and caller != "::")

@@ -18,7 +18,7 @@ from dashboard.filters import FilterErrors, Query, decode, exact, parse
 
 MADRID = ZoneInfo("Europe/Madrid")
 #: What the indexes of words are made of.
-PLAIN, HEX, MARKED = searching._plain_words(), searching._hex_words(), searching._marked_words()
+PLAIN, HEX, JOINED = searching._plain_words(), searching._hex_words(), searching._joined_words()
 
 
 def whole(number: int) -> str:
@@ -339,7 +339,7 @@ def test_no_value_becomes_sql(arguments: list[tuple[str, str]]) -> None:
         return
     sql, parameters = found.where()
     ours = sql
-    for indexed in (MARKED, PLAIN, HEX):
+    for indexed in (JOINED, PLAIN, HEX):
         ours = ours.replace(indexed, "words")
     skeleton = re.sub(r"\{p[0-9]+:[A-Za-z0-9]+(?:\(3, 'UTC'\))?\}", "?", ours)
     known = {column.name for column in API_REQUESTS.columns}
