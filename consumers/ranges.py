@@ -32,7 +32,8 @@ class NotSettled(Exception):
 def settle(database: Database, batch: Batch, converted: Converted, check: Callable[[], None] = lambda: None) -> int:
     """Make sure that every row of a batch is in its table.
 
-    Idempotent. A batch's own token must have been inserted before, so that no older insert of it still counts.
+    Idempotent. What is `untouched` must have been inserted before under the batch's own token, so that no older insert
+    of it still counts.
 
     Args:
         check: called before each statement that changes something; raises to give up.
@@ -53,11 +54,41 @@ def settle(database: Database, batch: Batch, converted: Converted, check: Callab
             return found
         found = max(found, len(lost))
         log.warning("%s: %d rows were not in %s, inserting them", batch.token, len(lost), table.name)
-        rows = columns.filter(pc.is_in(columns["kafka_offset"], pa.array(sorted(lost), pa.int64())))
-        names = hashlib.sha256(repr(sorted(lost)).encode()).hexdigest()[:16]
-        check()
-        database.insert(table, rows, f"{batch.token}:missing:{names}:{attempt}")
+        for offsets in _months(converted):
+            # Whoever misses the same rows inserts them under the same token, of which only the first counts.
+            missing = sorted(offsets & lost)
+            if missing:
+                names = hashlib.sha256(repr(missing).encode()).hexdigest()[:16]
+                check()
+                database.insert(table, _rows(columns, missing), f"{batch.token}:missing:{names}:{attempt}")
     raise NotSettled(f"{batch.token}: rows are missing after {ATTEMPTS} inserts")
+
+
+def untouched(converted: Converted, lost: set[int]) -> pa.Table:
+    """The rows of a batch that an insert under its own token may still bring, or has to: those of each month, a part of
+    the table that has all rows of an insert or none, of which all are in `lost`. Where some are there, they were stored
+    under other boundaries, and nobody inserts the whole again.
+    """
+    columns = converted.columns
+    assert columns is not None
+    if len(lost) == columns.num_rows:
+        return columns
+    return _rows(columns, sorted(set().union(*(offsets for offsets in _months(converted) if offsets <= lost))))
+
+
+def _months(converted: Converted) -> list[set[int]]:
+    """The offsets of a batch's rows by the month that its table keeps them in."""
+    assert converted.columns is not None
+    times = converted.columns[converted.table.time]
+    months = pc.add(pc.multiply(pc.year(times), 12), pc.month(times)).to_pylist()
+    found: dict[int, set[int]] = {}
+    for month, offset in zip(months, converted.columns["kafka_offset"].to_pylist(), strict=True):
+        found.setdefault(month, set()).add(offset)
+    return list(found.values())
+
+
+def _rows(columns: pa.Table, offsets: list[int]) -> pa.Table:
+    return columns.filter(pc.is_in(columns["kafka_offset"], pa.array(offsets, pa.int64())))
 
 
 def stored_offsets(database: Database, batch: Batch, table: str, where: str = "1", **parameters: str) -> list[int]:

@@ -19,7 +19,7 @@ from consumers.batch import Batch, Converted, convert
 from consumers.database import Database
 from consumers.dead_letters import DeadLetter
 from consumers.flood import Floods
-from consumers.ranges import NotSettled, absent, rows_behind, settle
+from consumers.ranges import NotSettled, absent, rows_behind, settle, untouched
 from schemas import topics
 from schemas.settings import Settings
 
@@ -98,15 +98,16 @@ class Storage:
             # Its sorting key makes repeated letters one, so no token is needed; and none can be lost with one.
             self._again("insert", batch, lambda: self.database.insert(table, rows, f"{batch.token}:{uuid.uuid4()}"))
             return
-        lost = rows.num_rows
+        whole = rows
         if batch.unsure:
-            lost = self._again("check", batch, lambda: len(absent(self.database, batch, converted)))[0]
+            lost, _ = self._again("check", batch, lambda: absent(self.database, batch, converted))
+            whole = untouched(converted, lost)
         failures = 0
-        # Rows that are there under other boundaries are not inserted again: settling adds what is missing.
-        if lost and (batch.replay or lost == rows.num_rows):
-            _, failures = self._again("insert", batch, lambda: self.database.insert(table, rows, batch.token))
-        if failures or batch.replay or lost < rows.num_rows:
-            # ClickHouse may have dropped the rows because of a token that outlived a crash when its rows did not.
+        if whole.num_rows:
+            _, failures = self._again("insert", batch, lambda: self.database.insert(table, whole, batch.token))
+        if failures or batch.replay or whole.num_rows < rows.num_rows:
+            # ClickHouse may have dropped the rows because of a token that outlived a crash when its rows did not; and
+            # of what is there under other boundaries, some may be missing.
             check = partial(self._check, batch)
             self._again("check", batch, lambda: self._settle(batch, converted, check))
 

@@ -70,12 +70,17 @@ def test_rows_that_a_crash_took_from_under_their_token_are_put_back(
     assert road.client.query("SELECT count(), uniqExact(kafka_offset) FROM api_requests").result_rows == [(500, 500)]
 
 
-def test_a_group_that_was_put_back_stores_nothing_twice(road: Road, settings: Settings, start_worker: Start) -> None:
+@pytest.mark.parametrize("planned_again", [False, True], ids=["not planned", "planned again"])
+def test_a_group_that_was_put_back_stores_nothing_twice(
+    road: Road, settings: Settings, start_worker: Start, planned_again: bool
+) -> None:
     batch = planned(road, settings, 90)
     Storage(settings).store(batch)
     consumer = Consumer(settings.kafka(group_id=settings.group))
-    # Before the plan, and without one: what follows has other boundaries than what was stored.
-    place = TopicPartition(topics.API_REQUESTS, 0, batch.start + 30, str(Mark(batch.topic_id)))
+    # Before the plan, and without one or with that of a next owner, which went away before it stored anything: what
+    # follows has other boundaries than what was stored.
+    mark = Mark(batch.topic_id, batch.end + 10 if planned_again else None)
+    place = TopicPartition(topics.API_REQUESTS, 0, batch.start + 30, str(mark))
     consumer.commit(offsets=[place], asynchronous=False)
     consumer.close()
     for _ in range(10):
