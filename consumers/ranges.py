@@ -65,9 +65,13 @@ def settle(database: Database, batch: Batch, converted: Converted, check: Callab
 
 
 def untouched(converted: Converted, lost: set[int]) -> pa.Table:
-    """The rows of a batch that an insert under its own token may still bring, or has to: those of each month, a part of
-    the table that has all rows of an insert or none, of which all are in `lost`. Where some are there, they were stored
-    under other boundaries, and nobody inserts the whole again.
+    """The rows of a batch to insert under its own token: those of the months that have none of them yet.
+
+    An insert is there as a whole or not at all in each month. Where some rows are there, they were stored under other
+    boundaries; where none is, an insert under the token may still be under way.
+
+    Args:
+        lost: offsets of the batch's rows that are not in its table.
     """
     columns = converted.columns
     assert columns is not None

@@ -97,7 +97,7 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
 
 
 def is_indexed(text: str) -> bool:
-    """Whether the indexes alone tell which rows may have it; a number, or a part of an id, all may have."""
+    """Whether the indexes alone tell which rows may have it; any row may have a number, or a part of an id."""
     return _known(text).issuperset(column.name for column in _holders(API_REQUESTS, text))
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import time
 import urllib.request
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
 import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Consumer, TopicPartition
@@ -22,7 +26,7 @@ from consumers import kafka
 from consumers.batch import Batch, convert
 from consumers.database import Database
 from consumers.partition import Mark
-from consumers.ranges import settle
+from consumers.ranges import NotSettled, settle
 from consumers.storage import Storage
 from deploy.topics import create_topics
 from schemas import topics
@@ -168,6 +172,33 @@ def test_settling_is_idempotent(road: Road, settings: Settings) -> None:
     assert settle(storage.database, batch, converted) == 50
     assert settle(storage.database, batch, converted) == 0
     assert road.count("api_requests") == 50
+
+
+def test_what_is_missing_in_two_months_may_arrive_a_month_at_a_time(
+    road: Road, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = planned(road, settings, 40)
+    converted = convert(batch)
+    assert converted.columns is not None
+    place = converted.columns.schema.get_field_index("requested_at")
+    field = converted.columns.schema.field(place)
+    times = pa.array([dt.datetime(2026, 9 + n % 2, 10, tzinfo=dt.UTC) for n in range(40)], field.type)
+    converted = replace(converted, columns=converted.columns.set_column(place, field, times))
+    assert converted.columns is not None
+    gone, next_owner = Database(settings), Database(settings)
+    next_owner.insert(converted.table, converted.columns.slice(0, 10), "of other boundaries")
+    sent: list[Any] = []
+    monkeypatch.setattr(gone, "insert", lambda *insert: sent.append(insert))
+    with pytest.raises(NotSettled):
+        settle(gone, batch, converted)
+    sent = [insert for insert in sent if insert[2].endswith(":0")]
+    for table, rows, token in sent:
+        if (september := rows.filter(pc.equal(pc.month(rows["requested_at"]), 9))).num_rows:
+            next_owner.insert(table, september, token)
+    assert settle(next_owner, batch, converted) == 15
+    for insert in sent:
+        next_owner.insert(*insert)
+    assert road.count("api_requests") == 40
 
 
 def test_an_insert_that_comes_too_late_is_refused(
