@@ -144,15 +144,19 @@ def read(clickhouse: ClickHouse, query: Query, slow: str | None = None) -> Contr
         f"SELECT {marks}, {', '.join(keys)}, countIf(is_slow) AS slow, countIf(NOT is_slow) AS others "
         f"FROM (SELECT {test} AS is_slow, {', '.join(dimensions)} "
         f"FROM {matching(API_REQUESTS.table, condition, _READ)}) "
-        f"GROUP BY GROUPING SETS ({', '.join(f'({key})' for key in keys)}) HAVING slow >= {LEAST_COUNT} "
+        f"GROUP BY GROUPING SETS ({', '.join(f'({key})' for key in keys)}, ()) HAVING slow >= {LEAST_COUNT} "
         f"ORDER BY slow / {max(1, slow_total)} - others / {max(1, total - slow_total)} DESC "
         f"LIMIT {bind(_CANDIDATES, 'UInt8')} BY {marks}"
     )
+    # The totals come with the values: rows go on arriving, and a value may have more of them than all had a query ago.
+    totals = [row[-2:] for row in found if 0 not in row[: len(keys)]]
     standouts = []
     for row in found:
+        if 0 not in row[: len(keys)]:
+            continue
         place = row.index(0)
         name, value = list(DIMENSIONS)[place], row[len(keys) + place]
-        one = _standout(name, value, row[-2], row[-1], slow_total, total - slow_total)
+        one = _standout(name, value, row[-2], row[-1], *totals[0])
         if one and not (name in _NEEDS_VALUE and not one.value):
             standouts.append(one)
     standouts.sort(key=lambda one: (one.other_share - one.slow_share, one.dimension, one.value))

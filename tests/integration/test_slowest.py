@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
 from dashboard import slowest
+from dashboard.clickhouse import ClickHouse
 from dashboard.columns import API_REQUESTS
 from dashboard.filters import Query, parse
 from dashboard.slowest import Standout
@@ -131,6 +132,38 @@ def test_what_stands_out_is_what_counting_gives(store: Store, slow: str | None) 
     for one in found.standouts:
         assert one.slow_share == one.slow / len(chosen)
         assert one.lift is None or one.lift == pytest.approx(one.slow / len(chosen) / (one.others / len(others)))
+
+
+def test_rows_that_arrive_meanwhile_change_no_share(store: Store, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    day = {"from": "2026-12-01", "to": "2026-12-02"}
+
+    def arrive(first: int, count: int) -> None:
+        rows = [
+            {
+                "event_id": uuid.UUID(int=2**81 + number),
+                "requested_at": dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC),
+                "user": "crm-slow" if number % 4 == 0 else "crm-a",
+                "host": "krill.example",
+                "response_ms": 900.0 if number % 4 == 0 else 20.0,
+                "kafka_offset": 70_000 + number,
+            }
+            for number in range(first, first + count)
+        ]
+        report_data.insert(site.client, "api_requests", rows)
+
+    arrive(0, 400)
+    ask = ClickHouse.query
+    arrived = iter(range(400, 10_000, 40))
+
+    def query_then_arrive(self: ClickHouse, *args: Any, **options: Any) -> Any:
+        answer = ask(self, *args, **options)
+        arrive(next(arrived), 40)
+        return answer
+
+    monkeypatch.setattr(ClickHouse, "query", query_then_arrive)
+    found = store.slowest(query(day), ">=500")
+    # Asked thrice, and what it is compared with is as large as at the third time.
+    assert [(one.value, one.slow, one.slow_share, one.others) for one in found.standouts] == [("crm-slow", 120, 1.0, 0)]
 
 
 def test_its_links_lead_to_exactly_these_rows(store: Store) -> None:
