@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from dashboard import i18n
@@ -28,9 +29,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line's name, its values per interval (None: no line there), and the SVG path made of them.
+    """A line's name, its values per interval (None: no line there), and the SVG paths made of them.
 
     Args:
+        dots: the points without neighbours, of which no line can be made.
         look: its classes, such as `s0` or, for the period compared with, `s0 before`; by its place if empty.
         absent: what is said of an interval without a value; nothing if empty.
     """
@@ -38,6 +40,7 @@ class Series:
     name: str
     values: Sequence[float | None]
     path: str = ""
+    dots: str = ""
     look: str = ""
     absent: str = ""
 
@@ -125,7 +128,7 @@ def stacked(
 
 def sparkline(values: Sequence[float], top: float) -> str:
     """The path of a small line in a plot of 100 by 24 whose upper edge is `top`."""
-    return _path(values, top or 1, SPARK_WIDTH, SPARK_HEIGHT)
+    return _path(_points(values, top or 1, SPARK_WIDTH, SPARK_HEIGHT))
 
 
 def x_ticks(starts: Sequence[datetime], label: Callable[[datetime], str]) -> list[Tick]:
@@ -149,9 +152,11 @@ def scale(values: Sequence[float]) -> tuple[float, list[Tick]]:
 
 
 def _drawn(series: Sequence[Series], top: float) -> list[Series]:
-    return [
-        replace(line, path=_path(line.values, top), look=line.look or f"s{place}") for place, line in enumerate(series)
-    ]
+    drawn = []
+    for place, line in enumerate(series):
+        points = _points(line.values, top)
+        drawn.append(replace(line, path=_path(points), dots=_dots(points), look=line.look or f"s{place}"))
+    return drawn
 
 
 def _said(series: Sequence[Series], place: int, number: Callable[[float], str]) -> list[str]:
@@ -163,19 +168,29 @@ def _said(series: Sequence[Series], place: int, number: Callable[[float], str]) 
     ]
 
 
-def _path(values: Sequence[float | None], top: float, width: float = WIDTH, height: float = HEIGHT) -> str:
+def _points(
+    values: Sequence[float | None], top: float, width: float = WIDTH, height: float = HEIGHT
+) -> list[str | None]:
     step = width / max(1, len(values))
-    pieces: list[str] = []
-    pen_down = False
-    for place, value in enumerate(values):
-        if value is None:
-            pen_down = False
-            continue
-        x, y = round((place + 0.5) * step, 2), round(height - value / top * height, 3)
-        # A round line cap makes a dot of a point without neighbours.
-        pieces.append(f"L{x} {y}" if pen_down else f"M{x} {y}h0")
-        pen_down = True
-    return "".join(pieces)
+    return [
+        None if value is None else f"{round((place + 0.5) * step, 2)} {round(height - value / top * height, 3)}"
+        for place, value in enumerate(values)
+    ]
+
+
+def _path(points: Sequence[str | None]) -> str:
+    return "".join(
+        f"{'M' if before is None else 'L'}{point}" for before, point in pairwise([None, *points]) if point is not None
+    )
+
+
+def _dots(points: Sequence[str | None]) -> str:
+    # A round line cap makes a dot of a line without length.
+    return "".join(
+        f"M{point}h0"
+        for before, point, after in zip([None, *points], points, [*points[1:], None], strict=False)
+        if point is not None and before is after is None
+    )
 
 
 def _hits(texts: Sequence[str], links: Sequence[str]) -> list[Hit]:

@@ -252,6 +252,8 @@ def test_trends_draw_and_tell_the_same(user: FlaskClient) -> None:
     text = text_of(page)
     assert "Peticiones 8 Errores 1 Tasa de errores 12,50 %" in text
     assert page.count('<figure class="card">') == 3
+    # Of the response time p50 and, with so few requests, no other; and of the error rate.
+    assert re.findall(r'<path class="(dot [^"]+)" d="M500[^"]+h0"', page) == ["dot s0", "dot errors"]
     assert re.search(r"22/11/2026 00:00 8 1 12,50 % ", text)
     target = re.search(r'<td><a href="(/api-requests\?[^"]+)"', page)
     assert target

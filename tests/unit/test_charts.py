@@ -42,7 +42,10 @@ def test_bars_are_as_high_as_their_values_with_errors_below() -> None:
 
 def test_lines_have_gaps_where_there_is_no_value_and_dots_for_lone_points() -> None:
     chart = charts.lines(STARTS, [Series("p95", [2000, None, 1000, 0])], label, "{:g}".format)
-    assert chart.series[0].path == "M125.0 0.0h0M625.0 50.0h0L875.0 100.0"
+    assert chart.series[0].path == "M125.0 0.0M625.0 50.0L875.0 100.0"
+    assert chart.series[0].dots == "M125.0 0.0h0"
+    last = charts.lines(STARTS, [Series("p95", [None, 2000, None, 1000])], label, "{:g}".format)
+    assert last.series[0].dots == "M375.0 0.0h0M875.0 50.0h0"
     assert [tick.label for tick in chart.y_ticks] == ["0", "500", "1.000", "1.500", "2.000"]
     assert chart.hits[1].text == "01:00"
 
@@ -55,7 +58,7 @@ def test_scales_end_at_a_round_number_above_the_highest_value(highest: float, to
 
 def test_nothing_at_all_is_drawn_without_an_error() -> None:
     chart = charts.lines(STARTS, [Series("p50", [None] * 4)], label, str)
-    assert chart.series[0].path == ""
+    assert (chart.series[0].path, chart.series[0].dots) == ("", "")
 
 
 def test_the_largest_groups_come_first() -> None:
