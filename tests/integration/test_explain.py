@@ -11,8 +11,8 @@ import clickhouse_connect
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from dashboard import facets, history, integrations, rankings, trends
-from dashboard.clickhouse import ClickHouse
+from dashboard import facets, history, integrations, paging, rankings, trends
+from dashboard.clickhouse import AHEAD, ClickHouse
 from dashboard.columns import API_REQUESTS
 from dashboard.filters import Query, parse
 from dashboard.store import Store
@@ -30,13 +30,15 @@ BY = ("action", "endpoint", "host", "object_type", "status", "user", "view")
 
 
 class Explained(ClickHouse):
-    """A connection that also keeps the plan of each query."""
+    """A connection that also keeps the plan and the limits of each query."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.plans: list[str] = []
+        self.limits: list[Mapping[str, Any]] = []
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: Any) -> Any:
+        self.limits.append(limits)
         plan = super().query(f"EXPLAIN indexes = 1, projections = 1 {sql}", parameters, **limits)
         self.plans.append("\n".join(row[0].decode() for row in plan))
         return super().query(sql, parameters, **limits)
@@ -286,6 +288,17 @@ def test_a_page_of_a_text_reads_the_newest_rows_and_then_what_the_index_finds(se
     assert left <= 1 < before
     common = plans(settings, lambda store: store.page(query(q="pim")))
     assert not any("plain_words" in plan for plan in common[:2])
+
+
+def test_all_indexes_are_asked_first_only_for_what_is_in_no_id(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if none of the newest rows had it.
+    monkeypatch.setattr(paging, "FIRST_ROWS", 0)
+    for text, first in (("pim012345", True), ("4242", False)):
+        connection = Explained(settings)
+        paging.window(connection, query(q=text))
+        assert [limits.items() >= AHEAD.items() for limits in connection.limits] == [False, first], text
 
 
 def test_the_rows_beside_a_row_are_looked_for_near_it(settings: Settings) -> None:
