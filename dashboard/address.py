@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 #: Which page is shown and which rows are open belongs to one result; any other change leaves them behind.
 _OF_ONE_RESULT = frozenset({"page", "open"})
+_SAFE = "/:*,"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Address:
     @property
     def query(self) -> str:
         """The URL's query string."""
-        return urlencode(self.pairs or self.plain, safe="/:*,", errors="replace")
+        return urlencode(self.pairs or self.plain, safe=_SAFE, errors="replace")
 
     def values(self, name: str) -> list[str]:
         """The values of a parameter."""
@@ -37,6 +38,11 @@ class Address:
         """With the parameter having these values and no others."""
         kept = self._kept(name, lambda key, _value: key != name)
         return replace(self, pairs=(*kept, *((name, value) for value in values)))
+
+    def setter(self, name: str) -> Callable[[str], str]:
+        """The same for very many values, as text: a function of the value."""
+        beginning = str(self.setting(name, ""))
+        return lambda value: beginning + quote_plus(value, safe=_SAFE, errors="replace")
 
     def adding(self, name: str, value: str) -> Address:
         """With one more value of the parameter, if it has not got it."""

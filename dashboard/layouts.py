@@ -8,7 +8,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 
-from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, Report
+from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, Column, Report
 
 #: What the columns are called on a page, in both reports.
 LABELS: dict[str, Any] = {
@@ -113,6 +113,10 @@ class Layout:
         """Names of all columns that a table of these `columns` is drawn from."""
         beside = (_BESIDE[name] for name in columns if name in _BESIDE)
         return tuple(dict.fromkeys((*columns, *beside, "event_id")))
+
+    def drawn(self, columns: Sequence[str]) -> list[tuple[Column, str, str]]:
+        """Of each of these `columns`: itself, the class of its cells, and its label in the page's language."""
+        return [(self.report.by_name[name], CELLS.get(name, f"c-{name}"), str(HEADINGS[name])) for name in columns]
 
 
 _WILDCARD = _("* stands for any text")

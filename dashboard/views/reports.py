@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -18,7 +19,7 @@ from dashboard.address import Address
 from dashboard.columns import ADMIN_CHANGES, FIELD, Report
 from dashboard.filters import FilterError, FilterErrors, Query, decode, exact, parse
 from dashboard.formats import FORMATS
-from dashboard.layouts import ACTIONS, CELLS, HEADINGS, LABELS, LAYOUTS, Field, Layout
+from dashboard.layouts import ACTIONS, HEADINGS, LABELS, LAYOUTS, Field, Layout
 from dashboard.looks import PARAMETERS, Look
 from dashboard.ranges import QUICK_RANGES, parameter, quick_range
 from dashboard.state import state
@@ -126,7 +127,6 @@ def show_list(layout: Layout) -> ResponseReturnValue:
             chips=_chips(base.setting("live", "1") if shown.get("live") else base),
             shown=looks.shown(layout, shown["query"].look if shown["query"] else Look()),
             headings=HEADINGS,
-            cells=CELLS,
             views=state().saved.visible(current_user.name, report.name),
             at_view=looks.at_view,
             fields={field.name: _typed(field, base) for field in layout.fields},
@@ -164,7 +164,6 @@ def of_the_rows(layout: Layout, query: Query, base: Address) -> dict[str, Any]:
         "opened": {},
         "columns": looks.shown(layout, query.look).columns,
         "headings": HEADINGS,
-        "cells": CELLS,
         "labels": LABELS,
         "actions": ACTIONS,
         "cell_filter": cell_filter(here),
@@ -305,18 +304,10 @@ def _typed(field: Field, base: Address) -> list[str]:
     return [value for value in base.values(field.name) if value not in boxes]
 
 
-def cell_filter(base: Address) -> Any:
-    """A function for links to the rows that have a value, too."""
-
-    @cache
-    def to(name: str, text: str, as_text: bool) -> str:
-        return str(base.setting(name, exact(text) if as_text else text))
-
-    def link(name: str, value: object, as_text: bool = True) -> str:
-        """The page with only the rows that have this value."""
-        return to(name, "" if value is None else str(value), as_text)
-
-    return link
+def cell_filter(base: Address) -> Callable[[str, object], str]:
+    """A function of a column and a value: the page with only the rows that have it, too."""
+    to = cache(base.setter)
+    return lambda name, value: to(name)(exact("" if value is None else str(value)))
 
 
 def _contains(query: Query | None, base: Address) -> list[tuple[str, Address]]:
