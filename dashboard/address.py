@@ -23,7 +23,8 @@ class Address:
     plain: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.path}?{self.query}" if self.query else self.path
+        query = self.query
+        return f"{self.path}?{query}" if query else self.path
 
     @property
     def query(self) -> str:

@@ -13,9 +13,8 @@ from dashboard import i18n
 
 WIDTH, HEIGHT = 1000, 100
 TICKS = 4
-#: More intervals than this have a line but nothing to point at, or can be pointed at but lead nowhere.
+#: More intervals than this have a line but nothing to point at.
 MOST_HITS = 1500
-MOST_LINKS = 300
 SPARK_WIDTH, SPARK_HEIGHT = 100, 24
 
 
@@ -197,7 +196,7 @@ def _hits(texts: Sequence[str], links: Sequence[str]) -> list[Hit]:
     if len(texts) > MOST_HITS:
         return []
     step = WIDTH / max(1, len(texts))
-    targets = links if links and len(texts) <= MOST_LINKS else [""] * len(texts)
+    targets = links or [""] * len(texts)
     return [
         Hit(round(place * step, 2), round(step, 2), text, link)
         for place, (text, link) in enumerate(zip(texts, targets, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +24,8 @@ from dashboard.values import cell
 #: Lines of a chart of groups; fewer where each has a second one for the period compared with.
 MOST_LINES = 6
 MOST_COMPARED = 3
+#: More intervals than this lead nowhere.
+MOST_LINKS = 300
 #: What a comparison is called in a form, and beside a line.
 COMPARISONS = {
     "previous": lazy_gettext("The period before"),
@@ -44,9 +47,9 @@ def drawings(query: TrendQuery, items: list[Item], links: Sequence[str]) -> list
     """The charts of `items`.
 
     Args:
-        links: where each interval of the query leads.
+        links: where each interval of the query leads, if anywhere.
     """
-    label = labeller(query)
+    label = cache(labeller(query))
     starts = list(query.starts())
     items = [reliable(item) for item in items]
     if query.by:
@@ -129,8 +132,10 @@ def beside(query: TrendQuery) -> str:
 
 
 def requests_between(query: TrendQuery, base: Address) -> list[str]:
-    """The URL of the requests of each interval: `base` with its part of the period."""
+    """The URL of the requests of each interval: `base` with its part of the period; none of more than `MOST_LINKS`."""
     limits = [*query.starts(), query.until]
+    if len(limits) > MOST_LINKS + 1:
+        return []
     return [str(span(base, max(start, query.since), min(end, query.until), query)) for start, end in pairwise(limits)]
 
 

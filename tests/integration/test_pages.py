@@ -259,6 +259,11 @@ def test_trends_draw_and_tell_the_same(user: FlaskClient) -> None:
     assert target
     assert "de 8 elementos" in text_of(user.get(html.unescape(target[1])).text)
     assert page.count("<tr>") == 2
+    assert "Un clic en un intervalo" in text
+    many = user.get("/trends?from=2026-11-01&to=2026-11-23&interval=hour").text
+    assert re.search(r'<rect class="hit"', many)
+    assert not re.search(r'<a [^>]*><rect class="hit"', many)
+    assert "Hay demasiados intervalos para que cada uno lleve a sus peticiones" in text_of(many)
     assert user.get("/trends?from=2026-10-01&by=user&by=method").text.count('<figure class="card">') == 3
 
 
