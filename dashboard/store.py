@@ -300,11 +300,11 @@ class Store:
         (a count).
         """
         names = ("topic", "partition", "lag", "state", "kafka_error", "last_event_at", "updated_at", "age")
-        found = self._clickhouse.query(
-            "SELECT topic, partition, lag, state, kafka_error, last_event_at, updated_at, "
-            "dateDiff('second', updated_at, now64(3)) FROM pipeline_status FINAL ORDER BY topic, partition"
+        [[dead_letters, found]] = self._clickhouse.query(
+            "SELECT (SELECT count() FROM dead_letters FINAL), groupArray((topic, partition, lag, state, kafka_error, "
+            "last_event_at, updated_at, dateDiff('second', updated_at, now64(3)))) FROM pipeline_status FINAL"
         )
-        partitions = [dict(zip(names, map(_readable, row), strict=True)) for row in found]
+        partitions = [dict(zip(names, map(_readable, row), strict=True)) for row in sorted(found)]
         for partition in partitions:
             partition["stale"] = partition.pop("age") > STALE_SECONDS or partition["state"] == "stopped"
         alive = bool(partitions) and not all(partition["stale"] for partition in partitions)
@@ -317,7 +317,7 @@ class Store:
             "updated_at": max((partition["updated_at"] for partition in partitions), default=None),
             "worker": "down" if not alive else "stopped by flood" if flooded else "ok",
             "kafka": "ok" if alive and not any(item["kafka_error"] for item in partitions) else "down",
-            "dead_letters": self._clickhouse.query("SELECT count() FROM dead_letters FINAL")[0][0],
+            "dead_letters": dead_letters,
         }
 
     def ping(self) -> str:
