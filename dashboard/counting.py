@@ -13,9 +13,8 @@ from dashboard.filters import Query
 
 #: As many are counted where counting all takes too long.
 MOST = 100_000
-#: A shorter text may be part of so many words that an index reads more than the rows have, or of none that it has: of
-#: one that so many of the newest rows have, only so many are counted.
-SHORT, COMMON, SAMPLE = 6, 100, 20_000
+#: Of a short text that so many of the newest rows have, only so many are counted.
+COMMON, SAMPLE = 100, 20_000
 MOST_COMMON = 10_000
 
 
@@ -32,32 +31,54 @@ def read(clickhouse: ClickHouse, query: Query, seconds: float | None = None) -> 
 
     Args:
         seconds: longest that counting all may take, and then that counting `MOST` may; None for as long as any
-            query, all of them; 0 for none of it.
+            query, all of them.
 
     Raises:
         QueryTooSlow: neither was done in time.
         StoreError: no answer.
     """
+    if seconds is None:
+        return _all(clickhouse, query)
+    limits = {"max_execution_time": seconds}
+    if _common(clickhouse, query, limits):
+        return _part(clickhouse, query, MOST_COMMON, limits)
+    try:
+        return _all(clickhouse, query, **limits)
+    except QueryTooSlow:
+        return _part(clickhouse, query, MOST, limits)
+
+
+def at_once(clickhouse: ClickHouse, query: Query, seconds: float) -> Count | None:
+    """Count the rows that match, if that takes no longer than so many seconds; 0 for only what the hours know.
+
+    Raises:
+        StoreError: no answer.
+    """
+    if not seconds and not hours.covered(query):
+        return None
+    limits = {"max_execution_time": seconds}
+    try:
+        if _common(clickhouse, query, limits):
+            return _part(clickhouse, query, MOST_COMMON, limits)
+        # ClickHouse looks at the time only when it is done with an index.
+        if paging.common(clickhouse, query, **limits):
+            return None
+        return _all(clickhouse, query, **limits)
+    except QueryTooSlow:
+        return None
+
+
+def _all(clickhouse: ClickHouse, query: Query, **limits: float) -> Count:
     if hours.covered(query):
         return Count(hours.count(clickhouse, query))
-    if seconds == 0:
-        raise QueryTooSlow
-    limits = {} if seconds is None else {"max_execution_time": seconds}
-    if seconds is not None and _common(clickhouse, query, limits):
-        return _part(clickhouse, query, MOST_COMMON, limits)
     condition, parameters = query.where(indexed=not lookups.known(query))
     # How many rows a table has, ClickHouse knows without reading them.
     source = matching(query.report.table, condition, "1") if condition else query.report.table
-    try:
-        return Count(clickhouse.query(f"SELECT count() FROM {source}", parameters, **AHEAD, **limits)[0][0])
-    except QueryTooSlow:
-        if seconds is None:
-            raise
-    return _part(clickhouse, query, MOST, limits)
+    return Count(clickhouse.query(f"SELECT count() FROM {source}", parameters, **AHEAD, **limits)[0][0])
 
 
 def _common(clickhouse: ClickHouse, query: Query, limits: Mapping[str, float]) -> bool:
-    if query.report is not API_REQUESTS or all(len(text) >= SHORT for text in query.q):
+    if query.report is not API_REQUESTS or not paging.short(query):
         return False
     return len(paging.first(clickhouse, query, COMMON, SAMPLE, **limits)) == COMMON
 

@@ -147,18 +147,20 @@ class Query:
         """The column that rows are sorted by first."""
         return self.report.by_name[self.sort.removeprefix("-")]
 
-    def where(self, *, indexed: bool = True) -> tuple[str, dict[str, str | bytes]]:
+    def where(self, *, indexed: bool = True, common: bool = False) -> tuple[str, dict[str, str | bytes]]:
         """The SQL condition (empty if all rows match) and the values of its parameters.
 
         Args:
             indexed: whether the indexes of words are to be asked, which pays where many rows would be looked at.
+            common: whether so many rows have the texts that the indexes are not to be asked for these.
         """
+        words = indexed and not common
         parameters: dict[str, str | bytes] = {}
         bind = binder(parameters)
         tests = time_range(self.report.time_column, self.since, self.until, bind)
         tests += [condition.sql(bind, indexed=indexed) for condition in self.conditions]
-        tests += [searching.search(self.report, text, bind, indexed=indexed) for text in self.q]
-        tests += [f"NOT {searching.search(self.report, text, bind, indexed=indexed)}" for text in self.without_q]
+        tests += [searching.search(self.report, text, bind, indexed=words) for text in self.q]
+        tests += [f"NOT {searching.search(self.report, text, bind, indexed=words)}" for text in self.without_q]
         return " AND ".join(tests), parameters
 
     def args(self, **changes: Any) -> dict[str, list[str]]:

@@ -12,8 +12,11 @@ from dashboard.columns import API_REQUESTS
 from dashboard.conditions import at
 from dashboard.filters import Query, binder, time_range
 
-#: Rows among which those of a page are looked for first, without any index.
+#: Rows among which those of a page are looked for first, without any index; and so many if they seem to be enough.
 FIRST_ROWS = 2048
+MORE_ROWS = 10 * FIRST_ROWS
+#: A text is short below so many characters; one that so many of the first rows have is in nearly every granule.
+SHORT, COMMON = 6, 50
 #: Of a deeper page the time of the last row is looked up, not those of all rows.
 DEEPEST = 10_000
 #: So far, the place of a row among all is found sooner in the rows than in the hours.
@@ -84,6 +87,19 @@ def first(clickhouse: ClickHouse, query: Query, most: int, rows: int, **limits: 
     return [row[0] for row in found]
 
 
+def short(query: Query) -> bool:
+    """Whether a text of the query may be a part of so many words that an index reads more than the rows have."""
+    return any(len(text) < SHORT for text in query.q)
+
+
+def common(clickhouse: ClickHouse, query: Query, **limits: float) -> bool:
+    """Whether a filtered query has short texts that are in so many rows that their index leaves none out."""
+    if query.report is not API_REQUESTS or not query.conditions or not short(query):
+        return False
+    texts = replace(query, conditions=())
+    return len(first(clickhouse, texts, COMMON, FIRST_ROWS, **limits)) == COMMON
+
+
 def _exact(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
     place = first = 0
     wanted: list[dt.datetime] = []
@@ -112,19 +128,23 @@ def _times(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:
     They are read in the table's order, with the columns of the conditions alone, and no further than the page. Reading
     and sorting what makes places unique, of all rows that match, takes many times as long.
     """
-    looked_up = lookups.known(query)
+    looked_up, texts_are_common = lookups.known(query), False
     # The projections are in another order.
     settings = {"optimize_read_in_order": 0 if looked_up else 1}
     time, direction = query.report.time_column, "DESC" if query.descending else "ASC"
     # Many pages are full with these; an index would be asked for all rows before the first is found.
     if looked_up or query.q or query.without_q:
-        times = first(clickhouse, query, end, FIRST_ROWS)
-        if len(times) == end:
-            return times
+        for rows in (FIRST_ROWS, MORE_ROWS):
+            times = first(clickhouse, query, end, rows)
+            if len(times) == end:
+                return times
+            if len(times) < end * rows / MORE_ROWS:
+                break
+        texts_are_common = common(clickhouse, query)
         # What is so rare may be in any part; but an index that leaves none out would only be asked in vain.
-        if not times and all(searching.is_indexed(text) for text in query.q):
+        if not times and not texts_are_common and all(searching.is_indexed(text) for text in query.q):
             settings |= AHEAD
-    condition, parameters = query.where(indexed=not looked_up)
+    condition, parameters = query.where(indexed=not looked_up, common=texts_are_common)
     found = clickhouse.query(
         f"SELECT {time} FROM {query.report.table} WHERE {condition} ORDER BY {time} {direction} LIMIT {{end:UInt32}}",
         {**parameters, "end": end},

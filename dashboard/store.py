@@ -142,12 +142,10 @@ class Store:
         return Page(items, max(count.rows, shown), time.perf_counter() - start, count.more)
 
     def _counted(self, query: Query, shown: int, seconds: float | None) -> Count:
-        try:
-            return counting.read(self._clickhouse, query, seconds if shown else None)
-        except QueryTooSlow:
-            if seconds is None or not shown:
-                raise
-        return Count((query.page - 1) * query.per_page + shown, more=True)
+        if seconds is None or not shown:
+            return counting.read(self._clickhouse, query)
+        found = counting.at_once(self._clickhouse, query, seconds)
+        return found or Count((query.page - 1) * query.per_page + shown, more=True)
 
     def count(self, query: Query, seconds: float) -> Count:
         """How many rows match; see `counting.read`."""

@@ -49,9 +49,9 @@ class News(Query):
         given |= {"page": 1, "per_page": MOST_ROWS, "sort": sort}
         return cls(**given, known=known, end=end, earliest=dt.datetime.now(dt.UTC) - LATE)
 
-    def where(self, *, indexed: bool = True) -> tuple[str, dict[str, str | bytes]]:
+    def where(self, *, indexed: bool = True, common: bool = False) -> tuple[str, dict[str, str | bytes]]:
         """The SQL condition and the values of its parameters."""
-        condition, parameters = super().where(indexed=indexed)
+        condition, parameters = super().where(indexed=indexed, common=common)
         bind = binder(parameters)
         tests = [condition] if condition else []
         tests += time_range(self.report.time_column, self.earliest, None, bind)

@@ -298,7 +298,16 @@ def test_all_indexes_are_asked_first_only_for_what_is_in_no_id(
     for text, first in (("pim012345", True), ("4242", False)):
         connection = Explained(settings)
         paging.window(connection, query(q=text))
-        assert [limits.items() >= AHEAD.items() for limits in connection.limits] == [False, first], text
+        assert (connection.limits[-1].items() >= AHEAD.items()) == first, text
+
+
+@pytest.mark.parametrize(("text", "asked", "rows"), [("pim", False, ROWS // 900), ("zzqq", True, 0)])
+def test_a_short_text_that_most_rows_have_is_looked_for_in_those_that_the_filter_leaves(
+    settings: Settings, text: str, asked: bool, rows: int
+) -> None:
+    wanted = query(response_ms="899", q=text, per_page="500")
+    assert any("plain_words" in plan for plan in plans(settings, lambda store: store.page(wanted))) == asked
+    assert Store(settings).page(wanted).total == rows
 
 
 def test_the_rows_beside_a_row_are_looked_for_near_it(settings: Settings) -> None:

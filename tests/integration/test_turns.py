@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from unittest.mock import ANY
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -90,6 +92,10 @@ def test_what_takes_too_long_to_count_is_counted_in_part(filled: Settings, monke
     assert store.count(asked, 1) == exact
     page = store.page(asked, count_seconds=0)
     assert (page.total, page.more) == (100, True)
+    monkeypatch.setattr(counting, "_part", lambda *_: pytest.fail("A list waits for one count, not for a second one."))
+    assert store.page(asked, count_seconds=1) == replace(page, seconds=ANY)
+    monkeypatch.setattr(ClickHouse, "query", real)
+    assert store.page(asked, count_seconds=20).total == exact.rows
 
 
 def test_of_a_short_text_that_many_rows_have_not_all_are_counted(
