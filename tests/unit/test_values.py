@@ -67,6 +67,8 @@ def test_an_address_changes_one_thing_and_goes_back_to_the_first_page() -> None:
     assert str(here.dropping("user").at("/x")) == "/x?page=3&open=x"
     assert here.hidden("user") == []
     assert str(Address("/x", (("q", "\ud800"),))) == "/x?q=%3F"
+    for value in ("b", "", "a b&c=ñ/:*,+%", "\ud800"):
+        assert here.setter("user")(value) == str(here.setting("user", value))
 
 
 @given(st.text(max_size=50))
