@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from dashboard import hours, lookups, searching
-from dashboard.clickhouse import AHEAD, ClickHouse
+from dashboard.clickhouse import AHEAD, ClickHouse, QueryTooSlow
 from dashboard.columns import API_REQUESTS
 from dashboard.conditions import at
 from dashboard.filters import Query, binder, time_range
@@ -17,6 +18,8 @@ FIRST_ROWS = 2048
 MORE_ROWS = 10 * FIRST_ROWS
 #: A text is short below so many characters; one that so many of the first rows have is in nearly every granule.
 SHORT, COMMON = 6, 50
+#: Longest that it is looked for without its index.
+COMMON_SECONDS = 1
 #: Of a deeper page the time of the last row is looked up, not those of all rows.
 DEEPEST = 10_000
 #: So far, the place of a row among all is found sooner in the rows than in the hours.
@@ -128,10 +131,21 @@ def _times(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:
     They are read in the table's order, with the columns of the conditions alone, and no further than the page. Reading
     and sorting what makes places unique, of all rows that match, takes many times as long.
     """
-    looked_up, texts_are_common = lookups.known(query), False
+    looked_up = lookups.known(query)
     # The projections are in another order.
     settings = {"optimize_read_in_order": 0 if looked_up else 1}
     time, direction = query.report.time_column, "DESC" if query.descending else "ASC"
+
+    def ask(where: tuple[str, dict[str, str | bytes]], **limits: float) -> list[dt.datetime]:
+        found = clickhouse.query(
+            f"SELECT {time} FROM {query.report.table} WHERE {where[0]} ORDER BY {time} {direction} "
+            "LIMIT {end:UInt32}",
+            {**where[1], "end": end},
+            **settings,
+            **limits,
+        )
+        return [row[0] for row in found]
+
     # Many pages are full with these; an index would be asked for all rows before the first is found.
     if looked_up or query.q or query.without_q:
         for rows in (FIRST_ROWS, MORE_ROWS):
@@ -140,17 +154,14 @@ def _times(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:
                 return times
             if len(times) < end * rows / MORE_ROWS:
                 break
-        texts_are_common = common(clickhouse, query)
+        if not looked_up and common(clickhouse, query):
+            # Text and filter may each be in very many rows and hardly ever in the same: then the index knows better.
+            with suppress(QueryTooSlow):
+                return ask(query.where(common=True), max_execution_time=COMMON_SECONDS)
         # What is so rare may be in any part; but an index that leaves none out would only be asked in vain.
-        if not times and not texts_are_common and all(searching.is_indexed(text) for text in query.q):
+        if not times and all(searching.is_indexed(text) for text in query.q):
             settings |= AHEAD
-    condition, parameters = query.where(indexed=not looked_up, common=texts_are_common)
-    found = clickhouse.query(
-        f"SELECT {time} FROM {query.report.table} WHERE {condition} ORDER BY {time} {direction} LIMIT {{end:UInt32}}",
-        {**parameters, "end": end},
-        **settings,
-    )
-    return [row[0] for row in found]
+    return ask(query.where(indexed=not looked_up))
 
 
 def _reached(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:

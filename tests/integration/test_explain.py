@@ -12,7 +12,7 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from dashboard import facets, history, integrations, paging, rankings, trends
-from dashboard.clickhouse import AHEAD, ClickHouse
+from dashboard.clickhouse import AHEAD, ClickHouse, QueryTooSlow
 from dashboard.columns import API_REQUESTS
 from dashboard.filters import Query, parse
 from dashboard.store import Store
@@ -308,6 +308,24 @@ def test_a_short_text_that_most_rows_have_is_looked_for_in_those_that_the_filter
     wanted = query(response_ms="899", q=text, per_page="500")
     assert any("plain_words" in plan for plan in plans(settings, lambda store: store.page(wanted))) == asked
     assert Store(settings).page(wanted).total == rows
+
+
+def test_its_index_is_asked_where_hardly_any_row_has_both(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = Explained.query
+    refused = []
+
+    def query_in_time(self: Explained, sql: str, *args: Any, **limits: Any) -> Any:
+        if limits.get("max_execution_time") == paging.COMMON_SECONDS:
+            refused.append(sql)
+            raise QueryTooSlow("too slow")
+        return ask(self, sql, *args, **limits)
+
+    monkeypatch.setattr(Explained, "query", query_in_time)
+    connection = Explained(settings)
+    found = paging.window(connection, query(response_ms="899", q="pim", per_page="500"))
+    assert len(refused) == 1
+    assert "plain_words" in connection.plans[-1]
+    assert found.total == len(found.times) == ROWS // 900
 
 
 def test_the_rows_beside_a_row_are_looked_for_near_it(settings: Settings) -> None:
