@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dashboard import conditions, ordering
@@ -30,7 +30,8 @@ def read(clickhouse: ClickHouse, query: Query, item: Item) -> tuple[str | None, 
     place = _place(clickhouse, query, item)
     if place is None:
         return None, None
-    return _beside(clickhouse, query, place, back=True), _beside(clickhouse, query, place, back=False)
+    beside = _in_time if query.sort_column.name == query.report.time_column else _in_order
+    return beside(clickhouse, query, place, back=True), beside(clickhouse, query, place, back=False)
 
 
 def _place(clickhouse: ClickHouse, query: Query, item: Item) -> Sequence[Any] | None:
@@ -40,7 +41,7 @@ def _place(clickhouse: ClickHouse, query: Query, item: Item) -> Sequence[Any] | 
         return [own[query.sort_column.name], *own.values()]
     parameters: dict[str, str | bytes] = {}
     bind = binder(parameters)
-    types = (conditions.TIME, "UUID", "Int32", "Int64")
+    types = (conditions.TIME, *ordering.TIE_TYPES)
     tests = [f"{name} = {bind(value, kind)}" for (name, value), kind in zip(own.items(), types, strict=True)]
     found = clickhouse.query(
         f"SELECT {ordering.key(query.sort_column)} FROM {query.report.table} WHERE {' AND '.join(tests)} LIMIT 1",
@@ -49,20 +50,45 @@ def _place(clickhouse: ClickHouse, query: Query, item: Item) -> Sequence[Any] | 
     return [found[0][0], *own.values()] if found else None
 
 
-def _beside(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back: bool) -> str | None:
+def _in_time(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back: bool) -> str | None:
     condition, parameters = query.where()
-    by_time = query.sort_column.name == query.report.time_column
-    for reach in (*REACHES, None) if by_time else (None,):
+    for reach in (*REACHES, None):
         values: dict[str, str | bytes] = dict(parameters)
         tests = [condition] if condition else []
         tests.append(ordering.behind(query, place, binder(values), back=back, reach=reach))
-        ids = clickhouse.query(
-            f"SELECT event_id FROM {query.report.table} WHERE {' AND '.join(tests)} "
-            f"ORDER BY {ordering.clause(query, back=back)} LIMIT 1",
-            values,
-            max_execution_time=SECONDS,
-            **ordering.reading(query),
-        )
-        if ids:
-            return str(ids[0][0])
+        if found := _first(clickhouse, query, "event_id", tests, values, ordering.clause(query, back=back)):
+            return str(found[0])
     return None
+
+
+def _in_order(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back: bool) -> str | None:
+    """Sorted by another column: when the next one was, of all rows; then which it is, of those of that time and the
+    row's own."""
+    condition, parameters = query.where()
+    tests = [ordering.behind(query, place[:2], binder(parameters), back=back), *filter(None, [condition])]
+    order = ordering.clause(query, back=back, unique=False)
+    times = [place[1], *_first(clickhouse, query, query.report.time_column, tests, parameters, order)]
+    condition, parameters = query.where(indexed=False)
+    bind = binder(parameters)
+    tests = [conditions.at(query.report.time_column, times, bind), ordering.behind(query, place, bind, back=back)]
+    tests += filter(None, [condition])
+    found = _first(clickhouse, query, "event_id", tests, parameters, ordering.clause(query, back=back))
+    return str(found[0]) if found else None
+
+
+def _first(
+    clickhouse: ClickHouse,
+    query: Query,
+    name: str,
+    tests: Sequence[str],
+    parameters: Mapping[str, str | bytes],
+    order: str,
+) -> Sequence[Any]:
+    """A column of the first row; empty where there is none."""
+    found = clickhouse.query(
+        f"SELECT {name} FROM {query.report.table} WHERE {' AND '.join(tests)} ORDER BY {order} LIMIT 1",
+        parameters,
+        max_execution_time=SECONDS,
+        **ordering.reading(query),
+    )
+    return found[0] if found else ()

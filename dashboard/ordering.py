@@ -12,6 +12,7 @@ from dashboard.filters import Query, time_range
 
 #: What makes the place of a row unique among those of the same time.
 TIES = ("event_id", "kafka_partition", "kafka_offset")
+TIE_TYPES = ("UUID", "Int32", "Int64")
 # Texts are sorted by their beginning: enough for people, and it bounds what a place takes.
 _SORTED_BYTES = 200
 
@@ -21,9 +22,13 @@ def key(column: Column) -> str:
     return f"substring({column.name}, 1, {_SORTED_BYTES})" if column.kind == "text" else column.name
 
 
-def clause(query: Query, *, back: bool = False) -> str:
-    """The chosen column, then newest first, then what makes every row's place unique; `back` is the other way round."""
-    newest = [query.report.time_column, *TIES]
+def clause(query: Query, *, back: bool = False, unique: bool = True) -> str:
+    """The chosen column, then newest first, then what makes every row's place unique; `back` is the other way round.
+
+    Args:
+        unique: whether places are to be unique; that reads three more columns of all rows that are sorted.
+    """
+    newest = [query.report.time_column, *(TIES if unique else ())]
     direction = "DESC" if query.descending != back else "ASC"
     if query.sort_column.name == query.report.time_column:
         return ", ".join(f"{name} {direction}" for name in newest)
@@ -52,16 +57,14 @@ def behind(
     """An SQL test for the rows behind the one at `place` in the query's order, or before it with `back`.
 
     Args:
-        place: the row's sort key, time and `TIES`.
+        place: the row's sort key, time and `TIES`; without the latter, rows that are alike in key and time are not
+            behind one another.
         reach: sorted by time, only those that are no further away.
     """
-    value, moment, event_id, partition, offset = place
+    value, moment, *others = place
     time_column = query.report.time_column
-    newest = f"({time_column}, {', '.join(TIES)})"
-    ties = (
-        f"({bind(moment, conditions.TIME)}, {bind(event_id, 'UUID')}, "
-        f"{bind(partition, 'Int32')}, {bind(offset, 'Int64')})"
-    )
+    newest = f"({', '.join((time_column, *TIES[: len(others)]))})"
+    ties = f"({', '.join(map(bind, (moment, *others), (conditions.TIME, *TIE_TYPES)))})"
     sign = "<" if query.descending != back else ">"
     column = query.sort_column
     if column.name == time_column:

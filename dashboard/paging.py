@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from dashboard import hours, lookups, searching
+from dashboard import hours, lookups, ordering, searching
 from dashboard.clickhouse import AHEAD, ClickHouse, QueryTooSlow
 from dashboard.columns import API_REQUESTS
 from dashboard.conditions import at
@@ -49,7 +50,8 @@ class Window:
         if not self.times:
             return self.query.where()
         condition, parameters = self.query.where(indexed=False)
-        return f"{at(self.query.report.time_column, self.times, binder(parameters))} AND {condition}", parameters
+        tests = [at(self.query.report.time_column, self.times, binder(parameters)), *filter(None, [condition])]
+        return " AND ".join(tests), parameters
 
     def nearly(self) -> tuple[str, dict[str, str | bytes]]:
         """The condition of all rows of those times, and its parameters."""
@@ -63,7 +65,7 @@ def window(clickhouse: ClickHouse, query: Query) -> Window:
     end = skip + query.per_page
     texts = bool(query.q or query.without_q)
     if query.sort_column.name != query.report.time_column:
-        return Window(query, skip)
+        return Window(query, skip) if end > DEEPEST else _at(query, skip, end, _sorted(clickhouse, query, end))
     if query.report is API_REQUESTS and end <= NEAR and not query.where()[0]:
         return _reached(clickhouse, query, skip, end)
     if hours.covered(query):
@@ -71,7 +73,7 @@ def window(clickhouse: ClickHouse, query: Query) -> Window:
     if query.report is not API_REQUESTS and not lookups.known(query):
         return Window(query, skip)
     if end <= DEEPEST:
-        return _looked_up(clickhouse, query, skip, end)
+        return _at(query, skip, end, _times(clickhouse, query, end))
     return Window(query, skip) if texts else _reached(clickhouse, query, skip, end)
 
 
@@ -116,13 +118,30 @@ def _exact(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
     return Window(_within(query, min(wanted), max(wanted)), skip - first, place)
 
 
-def _looked_up(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
-    times = _times(clickhouse, query, end)
+def _at(query: Query, skip: int, end: int, times: Sequence[dt.datetime]) -> Window:
+    """The page, of which the times of the rows up to its last are known, in its order."""
     total = len(times) if len(times) < end else None
     if len(times) <= skip:
         return Window(query, skip, total, empty=True)
-    first = times.index(times[skip])
-    return Window(query, skip - first, total, tuple(times[first:]))
+    wanted = set(times[skip:])
+    # Rows of the same millisecond as one of the page may be before it.
+    before = [time for time in times[:skip] if time in wanted]
+    return Window(query, len(before), total, (*before, *times[skip:]))
+
+
+def _sorted(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:
+    """When the rows up to the page's last were, in the order of another column.
+
+    Of rows that are alike in it the newest are first; what makes their places unique is read of the page's rows alone.
+    """
+    condition, parameters = query.where()
+    found = clickhouse.query(
+        f"SELECT {query.report.time_column} FROM {query.report.table} {f'WHERE {condition}' if condition else ''} "
+        f"ORDER BY {ordering.clause(query, unique=False)} LIMIT {{end:UInt32}}",
+        {**parameters, "end": end},
+        **ordering.reading(query),
+    )
+    return [row[0] for row in found]
 
 
 def _times(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:

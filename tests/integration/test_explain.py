@@ -188,6 +188,17 @@ def test_a_users_page_reads_their_requests_together(settings: Settings) -> None:
     assert left < before / PARTS * 1.5
 
 
+def test_a_users_slowest_are_found_in_their_requests_and_read_alone(settings: Settings) -> None:
+    slowest = query(user="crm-7", sort="-response_ms", per_page="3")
+    *_, item = Store(settings).page(slowest).items
+    page = plans(settings, lambda store: store.page(slowest))[:2]
+    _, *beside = plans(settings, lambda store: store.neighbours(slowest, item))
+    for times, rows in (page, beside[:2], beside[2:]):
+        assert "(by_user)" in times
+        left, before = granules(rows, "PrimaryKey")
+        assert left <= 3 < before
+
+
 def test_what_is_slow_reads_the_sizes_of_payloads_alone(settings: Settings) -> None:
     *_, plan = plans(settings, lambda store: store.slowest(query(**MONTH)))
     found = re.search(r"ReadFromMergeTree.*?Output: ([^\n]*)", plan, re.DOTALL)
