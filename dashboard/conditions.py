@@ -99,7 +99,7 @@ def _test(column: Column, value: str, zone: ZoneInfo, bind: Bind, indexed: bool 
 
 def _payload(key: str, value: str, bind: Bind, indexed: bool) -> str:
     """The field is in a payload of the request, at any depth, and has the value."""
-    found, words = jsontext.key(key), jsontext.unescaped(key)
+    found, texts = jsontext.key(key), list[jsontext.Pieces]([[key]])
     if compared := _comparison(value, bind):
         pattern = bind(f"{found}{jsontext.NUMBER}{jsontext.END}", "String")
         test = f"arrayExists(item -> {compared}, extractAll({{}}, {pattern}))"
@@ -108,10 +108,10 @@ def _payload(key: str, value: str, bind: Bind, indexed: bool) -> str:
         # Of any value at all, objects and lists included, the key is enough.
         pattern = found if value and not any(pieces) else f"{found}{jsontext.value(pieces)}{jsontext.END}"
         test = f"match({{}}, {bind(pattern, 'String')})"
-        words += " " + jsontext.unescaped("" if None in pieces else "".join(map(str, pieces)))
+        texts.append(pieces)
     tests = " OR ".join(test.replace("{}", column) for column in ("query_params", "data", "response"))
     # The index leaves few rows to look at.
-    held = searching.holding(words, bind) if indexed else ""
+    held = searching.holding(texts, bind) if indexed else ""
     return f"{held} AND ({tests})" if held else tests
 
 

@@ -163,6 +163,12 @@ class Query:
         tests += [f"NOT {searching.search(self.report, text, bind, indexed=words)}" for text in self.without_q]
         return " AND ".join(tests), parameters
 
+    @property
+    def searches(self) -> bool:
+        """Whether texts or fields are looked for, in columns that take long to read."""
+        payloads = any(condition.column.kind == "payload" for condition in self.conditions)
+        return bool(self.q or self.without_q or payloads)
+
     def args(self, **changes: Any) -> dict[str, list[str]]:
         """The URL parameters that give this query again, for `url_for(…, **args)` or `urlencode(…, True)`.
 

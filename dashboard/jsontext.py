@@ -17,6 +17,8 @@ END = r"\s*(?:[,}\]]|$)"
 
 _SHORT = {'"': r'\\"', "\\": r"\\\\", "/": r"\\/", "\b": r"\\b", "\f": r"\\f", "\n": r"\\n", "\r": r"\\r", "\t": r"\\t"}
 _PLAIN = re.compile(r"[A-Za-z0-9 _.:,@-]")
+#: Any others, and what stands for an unknown text.
+_NOT_PLAIN = re.compile(rf"[^{_PLAIN.pattern[1:-1]}]+")
 _BARE = re.compile(r"[-+0-9.A-Za-z]*")
 _ANY = r'(?:[^"\\]|\\.)*'
 
@@ -37,9 +39,14 @@ def value(pieces: Pieces) -> str:
     return f"(?:{'|'.join(found)})"
 
 
-def unescaped(text: str) -> str:
-    """`text` if it can stand in JSON in one way only, else nothing."""
-    return text if all(map(_PLAIN.fullmatch, text)) else ""
+def plain(pieces: Pieces) -> list[str]:
+    """The texts before, between and behind what is unknown or can stand in JSON in several ways."""
+    return _NOT_PLAIN.split("".join("\0" if piece is None else piece for piece in pieces))
+
+
+def escaped(character: str) -> str:
+    """A character as `\\u` and its number, in small letters, without the backslash."""
+    return "".join(f"u{unit}" for unit in _units(character))
 
 
 def _string(text: str) -> str:
@@ -50,11 +57,15 @@ def _string(text: str) -> str:
 def _character(character: str) -> str:
     if _PLAIN.fullmatch(character):
         return re.escape(character)
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    escaped = "".join(rf"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
-    ways = [f"(?i:{escaped})"]
+    ways = ["(?i:" + "".join(rf"\\u{unit}" for unit in _units(character)) + ")"]
     if character in _SHORT:
         ways.append(_SHORT[character])
     if character >= " " and character not in '"\\':
         ways.append(re.escape(character))
     return f"(?:{'|'.join(ways)})"
+
+
+def _units(character: str) -> list[str]:
+    """The numbers (four hexadecimal digits) that it is in JSON's escapes."""
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return [units[at : at + 4] for at in range(0, len(units), 4)]

@@ -63,7 +63,6 @@ def window(clickhouse: ClickHouse, query: Query) -> Window:
     """The part of the table that has the page's rows."""
     skip = (query.page - 1) * query.per_page
     end = skip + query.per_page
-    texts = bool(query.q or query.without_q)
     if query.sort_column.name != query.report.time_column:
         return Window(query, skip) if end > DEEPEST else _at(query, skip, end, _sorted(clickhouse, query, end))
     if query.report is API_REQUESTS and end <= NEAR and not query.where()[0]:
@@ -74,7 +73,7 @@ def window(clickhouse: ClickHouse, query: Query) -> Window:
         return Window(query, skip)
     if end <= DEEPEST:
         return _at(query, skip, end, _times(clickhouse, query, end))
-    return Window(query, skip) if texts else _reached(clickhouse, query, skip, end)
+    return Window(query, skip) if query.searches else _reached(clickhouse, query, skip, end)
 
 
 def first(clickhouse: ClickHouse, query: Query, most: int, rows: int, **limits: float) -> list[dt.datetime]:
@@ -166,7 +165,7 @@ def _times(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:
         return [row[0] for row in found]
 
     # Many pages are full with these; an index would be asked for all rows before the first is found.
-    if looked_up or query.q or query.without_q:
+    if looked_up or query.searches:
         for rows in (FIRST_ROWS, MORE_ROWS):
             times = first(clickhouse, query, end, rows)
             if len(times) == end:

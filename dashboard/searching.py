@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from dashboard import jsontext
 from dashboard.columns import API_REQUESTS, Column, Report
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ _SHORT = (
 INDEXED = (*_LONG, *_SHORT, "request_id")
 #: Parts of words that are shorter are in too many of them, the more so if they could be hexadecimal.
 SHORTEST, SHORTEST_HEX = 3, 4
-#: Words that `holding` asks for.
-MOST_WORDS = 16
+#: Words that `holding` asks for; and parts of words, which take a pass over all different words each, if they are so
+#: long that they are not in very many.
+MOST_WORDS, MOST_PARTS, LEAST_PART = 16, 2, 6
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 #: What a text must look like to be found in a column of a kind.
 _FORMS = {
@@ -111,21 +113,48 @@ def narrowed(column: Column, pieces: Sequence[str], bind: Bind) -> str:
     """
     if column.kind != "text" or column.name not in (*_LONG, *_SHORT) or API_REQUESTS.by_name[column.name] is not column:
         return ""
-    words: dict[str, None] = {}
+    words, _ = _split(pieces)
+    return _all(list(filter(_IDENTIFIER.fullmatch, words)), bind)
+
+
+def holding(texts: Sequence[jsontext.Pieces], bind: Bind) -> str:
+    """A test that is true for all requests with these texts in JSON, and that the indexes answer; may be empty.
+
+    Args:
+        texts: keys and values; nothing that could belong to a word stands before or behind them.
+    """
+    whole: list[str] = []
+    parts: list[str] = []
+    accented: list[str] = []
+    for pieces in texts:
+        words, others = _split(jsontext.plain(pieces))
+        whole += words
+        parts += (part for part in others if len(part) >= LEAST_PART)
+        accented += (word for piece in pieces if piece for word in _ACCENTED_WORD.findall(piece))
+    tests = [_all(list(dict.fromkeys(whole))[:MOST_WORDS], bind)]
+    tests += [_part(part, bind) for part in _longest(parts)]
+    for word in _longest(accented):
+        # Any of its letters may have been escaped, and then it is not in that index.
+        escapes = [jsontext.escaped(letter) for letter in dict.fromkeys(word) if not letter.isascii()]
+        tests.append(f"({' OR '.join([_joined(word, bind), *(_part(escape, bind) for escape in escapes)])})")
+    return " AND ".join(filter(None, tests))
+
+
+def _longest(words: Iterable[str]) -> list[str]:
+    return sorted(dict.fromkeys(words), key=len, reverse=True)[:MOST_PARTS]
+
+
+def _split(pieces: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of texts with anything between them, in small letters: whole ones, and what may be a part of one."""
+    whole: dict[str, None] = {}
+    parts: dict[str, None] = {}
     for place, piece in enumerate(pieces):
         for match in _WORD.finditer(piece):
-            # Where a wildcard touches it, it may be a part of a word.
-            whole = (match.start() > 0 or place == 0) and (match.end() < len(piece) or place == len(pieces) - 1)
+            ends = (match.start() > 0 or place == 0) and (match.end() < len(piece) or place == len(pieces) - 1)
             # Letters outside ASCII may belong to the word.
             alone = piece[: match.start()][-1:].isascii() and piece[match.end() :][:1].isascii()
-            if whole and alone and _IDENTIFIER.fullmatch(match.group()):
-                words[match.group().lower()] = None
-    return _all(words, bind)
-
-
-def holding(text: str, bind: Bind) -> str:
-    """A test that a request has all words of `text`, each as a whole word, which the index answers; may be empty."""
-    return _all(list(dict.fromkeys(_WORD.findall(text.lower())))[:MOST_WORDS], bind)
+            (whole if ends and alone else parts)[match.group().lower()] = None
+    return list(whole), list(parts)
 
 
 def _holders(report: Report, text: str) -> list[Column]:

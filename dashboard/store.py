@@ -126,7 +126,7 @@ class Store:
             )
 
         found: Sequence[Sequence[Any]] | None = [] if window.empty else None
-        if window.times and (query.q or query.without_q):
+        if window.times and query.searches:
             # That many rows of those times are those that match; a text would be looked for in all of their values.
             near = ask(window.nearly(), len(window.times) + 1, 0)
             found = near[window.skip :] if len(near) == len(window.times) else None

@@ -11,7 +11,7 @@ import clickhouse_connect
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from dashboard import facets, history, integrations, paging, rankings, trends
+from dashboard import counting, facets, history, integrations, paging, rankings, trends
 from dashboard.clickhouse import AHEAD, ClickHouse, QueryTooSlow
 from dashboard.columns import API_REQUESTS
 from dashboard.filters import Query, parse
@@ -249,6 +249,10 @@ def test_a_page_of_a_users_requests_reads_their_hours(settings: Settings) -> Non
         ({"q": ":76:01:02:03"}, "joined_words"),
         ({"q": "Agüero"}, "joined_words"),
         ({"q": "Sr. MUÑOZ"}, "joined_words"),
+        ({"field.name": "pim012345"}, "plain_words"),
+        ({"field.name": "pim01234*"}, "plain_words"),
+        ({"field.name": "+34965123456"}, "<Combined skip indexes>"),
+        ({"field.name": "Zoë Agüero"}, "<Combined skip indexes>"),
         ({"path": "*/12345/"}, "<Combined skip indexes>"),
         ({"path": "*/777/", "user": "crm-27"}, "plain_words"),
         ({"request_id": "r777"}, "request_id_index"),
@@ -292,12 +296,15 @@ def test_rows_by_path_and_by_object_are_found_in_a_projection(
     assert left <= 1 < before
 
 
-def test_a_page_of_a_text_reads_the_newest_rows_and_then_what_the_index_finds(settings: Settings) -> None:
-    found = plans(settings, lambda store: store.page(query(q="pim012345")))
+@pytest.mark.parametrize("searched", ["q", "field.name"])
+def test_a_page_of_a_text_reads_the_newest_rows_and_then_what_the_index_finds(
+    settings: Settings, searched: str
+) -> None:
+    found = plans(settings, lambda store: store.page(query(**{searched: "pim012345"})))
     assert [("plain_words" in plan) for plan in found] == [False, True, False]
     left, before = granules(found[-1], "PrimaryKey")
     assert left <= 1 < before
-    common = plans(settings, lambda store: store.page(query(q="pim")))
+    common = plans(settings, lambda store: store.page(query(**{searched: "pim" if searched == "q" else "pim*"})))
     assert not any("plain_words" in plan for plan in common[:2])
 
 
@@ -337,6 +344,15 @@ def test_its_index_is_asked_where_hardly_any_row_has_both(settings: Settings, mo
     assert len(refused) == 1
     assert "plain_words" in connection.plans[-1]
     assert found.total == len(found.times) == ROWS // 900
+
+
+def test_a_count_that_a_list_waits_for_is_given_up_where_it_would_take_long(settings: Settings) -> None:
+    connection = Explained(settings)
+    wanted = query(**{"field.name": "pim*"})
+    assert counting.at_once(connection, wanted, 10) == counting.Count(ROWS)
+    assert connection.limits[-1].items() >= counting.IN_TIME.items()
+    counting.read(connection, wanted, 10)
+    assert not connection.limits[-1].keys() & counting.IN_TIME.keys()
 
 
 def test_the_rows_beside_a_row_are_looked_for_near_it(settings: Settings) -> None:

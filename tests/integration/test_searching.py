@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+import re
 import uuid
 
 import pytest
@@ -180,6 +181,62 @@ def test_accented_words_are_found_in_either_case(database: Database, asked: Clic
         assert found[0] == found[1], part
         if set(part.lower()) <= set("abcdefghijklmnopqrstuvwxyzáéíóúñç"):
             assert found[0] == sum(part.lower() in "\0".join(row).lower() for row in rows), part
+
+
+#: Values of fields; most of them can stand in JSON in several ways.
+VALUES = (
+    *("+34961234567", "+34 961 234 567", "C/ Ancha 45", "D'Angelo33", "https://krill.example/x?z=pim00716", "pim00716"),
+    *("María Peñalver", "Zoë_Müller99", "añada", "ñ123456", "123456ñ", "İstanbul77", "日本é語", "ſánchez", "🎉fiesta"),
+    *(
+        "a\nnewline66",
+        "tab\tbehind77",
+        "bell\x07behind",
+        'say "hithere99"',
+        "back\\slash88",
+        "a<b>tag555</b>",
+        "50€ menos",
+    ),
+    *("deadbeef", "dead_beef12", "00:1A:2B:3C:4D:5E", "10.1.17.2", "", "12.50", "true", "PIM00716", "xpim00716x"),
+)
+
+
+def spellings(text: str) -> set[str]:
+    """JSON strings of a text: with few escapes, with many, and with those that need not be, in capitals."""
+    all_escaped = "".join(
+        f"\\u{ord(char):04X}" if char < "\uffff" and not re.match("[A-Za-z0-9 _.:,@-]", char) else char for char in text
+    )
+    return {
+        json.dumps(text),
+        json.dumps(text, ensure_ascii=False),
+        json.dumps(text).replace("/", r"\/"),
+        f'"{all_escaped}"',
+    }
+
+
+def test_fields_are_found_by_the_indexes_however_they_are_written(database: Database, asked: ClickHouse) -> None:
+    rows = [
+        [f'{{"ke/y": [{{{name}: {text}}}]}}', value]
+        for value in VALUES
+        for text in spellings(value)
+        for name in spellings("ñame")
+    ]
+    assert all(json.loads(text) == {"ke/y": [{"ñame": value}]} for text, value in rows)
+    columns = ["query_params", "data", "response"]
+    database.client.insert(
+        "api_requests",
+        [[text if name == column else "" for name in columns] for text, _ in rows for column in columns],
+        columns,
+    )
+    for value in VALUES:
+        for pieces in ([value], [value[:-1], ""], ["", value[1:]], ["", value[1:-1], ""], [value[:3], value[5:]]):
+            pattern = "*".join(map(exact, pieces))
+            expected = 3 * sum(
+                bool(re.fullmatch(".*".join(map(re.escape, pieces)), other, re.DOTALL)) for _, other in rows
+            )
+            assert expected >= 3
+            assert counted(asked, {"field.ñame": pattern}) == [expected, expected], pattern
+    assert counted(asked, {"field.ke/y": "*"}) == [3 * len(rows)] * 2
+    assert counted(asked, {"field.ñame": "María Peñalva"}) == [0, 0]
 
 
 def counted(asked: ClickHouse, args: dict[str, str]) -> list[int]:
