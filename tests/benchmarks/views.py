@@ -94,12 +94,18 @@ def _filtered(log: Any, params: Params) -> Any:
         for name in PEER_TEXTS:
             test |= Q(**{f"{name}__icontains": params["q"]})
         found = found.filter(test)
+    if "field.name" in params:
+        written = f'"name": "{params["field.name"]}"'
+        found = found.filter(
+            Q(query_params__contains=written) | Q(data__contains=written) | Q(response__contains=written)
+        )
     return found
 
 
 def _peer_page(log: Any, params: Params) -> Any:
     first = (int(params.get("page", 1)) - 1) * 100
-    return list(_filtered(log, params).order_by("-requested_at")[first : first + int(params.get("per_page", 100))])
+    found = _filtered(log, params).order_by(params.get("sort", "-requested_at"))
+    return list(found[first : first + int(params.get("per_page", 100))])
 
 
 def _peer_count(log: Any, params: Params) -> Any:
@@ -225,6 +231,19 @@ def _peer_beside(log: Any, params: Params) -> Any:
     return before, log.objects.filter(requested_at__gt=item.requested_at).order_by("requested_at").first()
 
 
+def _beside_slowest(store: Store, params: Params) -> Any:
+    item = store.row(API_REQUESTS, params["id"])
+    assert item
+    return store.neighbours(_query({name: params[name] for name in ("user", "sort")}), item)
+
+
+def _peer_beside_slowest(log: Any, params: Params) -> Any:
+    item = log.objects.get(pk=params["pk"])
+    found = _filtered(log, params)
+    before = found.filter(response_ms__gt=item.response_ms).order_by("response_ms").first()
+    return before, found.filter(response_ms__lt=item.response_ms).order_by("-response_ms").first()
+
+
 def _with_related(store: Store, params: Params) -> Any:
     item = store.row(API_REQUESTS, params["id"])
     assert item
@@ -293,6 +312,10 @@ def _paged(name: str, draw: Any, *, wide: bool = False) -> list[View]:
     ]
 
 
+def _slowest(*_: object) -> str:
+    return "-response_ms"
+
+
 def _text(word: Callable[[random.Random, Facts], str]) -> Any:
     return _with(_nothing, q=word)
 
@@ -305,12 +328,15 @@ VIEWS: list[View] = [
     *_paged("a month", _span(30), wide=True),
     *_paged("a user's errors", _with(_nothing, user=_user, status_code=lambda *_: ">=400")),
     *_paged("a user's month", _with(_span(30), user=_user), wide=True),
+    View("slowest: page", _with(_nothing, sort=_slowest), _page, _peer_page),
+    View("a user's slowest: page", _with(_nothing, user=_user, sort=_slowest), _page, _peer_page),
     *_paged("paths by wildcard", _with(_nothing, path=lambda c, f: f"/api/v2/isp/cpes/{c.choice(f.objects)}/*")),
     *_paged("text, common", _text(lambda c, f: c.choice(["MiFibra", "pim0", "Alicante"])), wide=True),
     *_paged("text, rare", _text(lambda c, f: f"pim{c.choice(f.objects):0>5}"), wide=True),
     *_paged("text, a number", _text(lambda c, f: c.choice(f.objects)), wide=True),
     *_paged("text, an address", _text(lambda c, f: c.choice(f.addresses)), wide=True),
     *_paged("text, absent", _text(lambda c, f: f"zq{c.randrange(10**6):06}"), wide=True),
+    *_paged("a field", _with(_nothing, **{"field.name": lambda c, f: f"pim{c.choice(f.objects):0>5}"}), wide=True),
     View("facets", _nothing, lambda store, params: store.facets(_query(params)), _peer_facets),
     View("facets of a month", _span(30), lambda store, params: store.facets(_query(params)), _peer_facets, True),
     View(
@@ -346,6 +372,12 @@ VIEWS: list[View] = [
         lambda log, params: log.objects.get(pk=params["pk"]),
     ),
     View("row with those beside it", _one, _beside, _peer_beside),
+    View(
+        "row with those beside it, a user's slowest",
+        _with(_one, user=_user, sort=_slowest),
+        _beside_slowest,
+        _peer_beside_slowest,
+    ),
     View("row with what it changed", _one, _with_related),
     View("admin report", _nothing, _admin, _peer_admin),
     View("admin report of an object", _object, _admin, _peer_admin),
