@@ -16,9 +16,8 @@ NUMBER = r'"?(-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"?'
 END = r"\s*(?:[,}\]]|$)"
 
 _SHORT = {'"': r'\\"', "\\": r"\\\\", "/": r"\\/", "\b": r"\\b", "\f": r"\\f", "\n": r"\\n", "\r": r"\\r", "\t": r"\\t"}
-_PLAIN = re.compile(r"[A-Za-z0-9 _.:,@-]")
-#: Any others, and what stands for an unknown text.
-_NOT_PLAIN = re.compile(rf"[^{_PLAIN.pattern[1:-1]}]+")
+_ONE_WAY = "A-Za-z0-9 _.:,@-"
+_PLAIN, _NOT_PLAIN = re.compile(f"[{_ONE_WAY}]"), re.compile(f"[^{_ONE_WAY}]+")
 _BARE = re.compile(r"[-+0-9.A-Za-z]*")
 _ANY = r'(?:[^"\\]|\\.)*'
 

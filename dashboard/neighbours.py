@@ -62,8 +62,7 @@ def _in_time(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back
 
 
 def _in_order(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back: bool) -> str | None:
-    """Sorted by another column: when the next one was, of all rows; then which it is, of those of that time and the
-    row's own."""
+    """Sorted by another column: when the next one was, then which it is, of the rows of that time and the row's own."""
     condition, parameters = query.where()
     tests = [ordering.behind(query, place[:2], binder(parameters), back=back), *filter(None, [condition])]
     order = ordering.clause(query, back=back, unique=False)

@@ -24,9 +24,10 @@ _SHORT = (
 INDEXED = (*_LONG, *_SHORT, "request_id")
 #: Parts of words that are shorter are in too many of them, the more so if they could be hexadecimal.
 SHORTEST, SHORTEST_HEX = 3, 4
-#: Words that `holding` asks for; and parts of words, which take a pass over all different words each, if they are so
-#: long that they are not in very many.
-MOST_WORDS, MOST_PARTS, LEAST_PART = 16, 2, 6
+#: Words that `holding` asks for, and parts of words, each of which takes a pass over all different words.
+MOST_WORDS, MOST_PARTS = 16, 2
+#: Shorter parts are in too many words for that.
+LEAST_PART = 6
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 #: What a text must look like to be found in a column of a kind.
 _FORMS = {
