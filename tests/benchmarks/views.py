@@ -95,7 +95,8 @@ def _filtered(log: Any, params: Params) -> Any:
             test |= Q(**{f"{name}__icontains": params["q"]})
         found = found.filter(test)
     if "field.name" in params:
-        written = f'"name": "{params["field.name"]}"'
+        # The rows' JSON has no blanks.
+        written = f'"name":"{params["field.name"]}"'
         found = found.filter(
             Q(query_params__contains=written) | Q(data__contains=written) | Q(response__contains=written)
         )
