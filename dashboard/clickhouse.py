@@ -49,12 +49,10 @@ _TOO_LARGE = {158, 241, 307, 396}
 _CODE = re.compile(r"\bCode:\s*([0-9]+)")
 # Blocks of strings are read as bytes: the driver would show invalid UTF-8 as hexadecimal.
 _FORMATS = {"*String": "bytes", "IPv6": "string", "UUID": "string"}
-# Texts that are not UTF-8 are no Arrow strings; a LowCardinality column is Arrow's dictionary; and a machine that sends
-# blocks to itself, or over a fast network, takes longer to compress them than to send them.
-_ARROW: Mapping[str, str | int] = {
+# Texts that are not UTF-8 are no Arrow strings; a LowCardinality column is Arrow's dictionary.
+_ARROW: Mapping[str, int] = {
     "output_format_arrow_string_as_string": 0,
     "output_format_arrow_low_cardinality_as_dictionary": 1,
-    "output_format_arrow_compression_method": "none",
 }
 # The end of an Arrow stream; behind an answer that failed halfway stands an error.
 _ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
@@ -186,16 +184,23 @@ class ClickHouse:
             ),
         )
 
-    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None, **limits: str | float) -> pa.Table:
-        """The same as columns of Arrow; texts are bytes, those of few different values perhaps a dictionary."""
+    def arrow(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, packed: bool = False, **limits: str | float
+    ) -> Iterator[pa.RecordBatch]:
+        """The same as columns of Arrow, a part of the rows at a time; texts are bytes, perhaps in a dictionary.
 
-        def ask(client: Client, settings: dict[str, Any]) -> pa.Table:
+        Args:
+            packed: compress the answer, which is held until its last rows are taken.
+        """
+
+        def ask(client: Client, settings: dict[str, Any]) -> bytes:
             data = client.raw_query(sql, dict(parameters or {}), settings, fmt="ArrowStream")
             if not data.endswith(_ARROW_END):
                 raise OperationalError(data[-_ERROR_BYTES:].decode("utf-8", "replace"))
-            return pa.ipc.open_stream(data).read_all()
+            return data
 
-        return self._answer({**_ARROW, **limits}, ask)
+        packing = {"output_format_arrow_compression_method": "zstd" if packed else "none"}
+        return iter(pa.ipc.open_stream(self._answer({**_ARROW, **packing, **limits}, ask)))
 
     def clause(self, settings: Mapping[str, str]) -> str:
         """The SETTINGS clause of a subquery that can do without; empty before the first query tells what is allowed."""

@@ -20,7 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
-from dashboard import hours
+from dashboard import hours, stream
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, REPORTS, Report
 from dashboard.filters import FilterErrors, Query, decode, exact, parse
@@ -241,12 +241,34 @@ def test_pages_neither_repeat_nor_skip(store: Store, sort: str) -> None:
 
 
 @pytest.mark.parametrize("column", [column.name for column in API_REQUESTS.columns if column.sortable])
-def test_every_sort_streams_every_row_once(store: Store, column: str) -> None:
+def test_every_sort_streams_every_row_once(store: Store, column: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "FIRST_ROWS", 100)
+    monkeypatch.setattr(stream, "SORTED_ROWS", 2000)
+    monkeypatch.setattr(stream, "BYTES", 100_000)
+    monkeypatch.setattr(stream, "_SETTINGS", {**stream._SETTINGS, "max_block_size": 64})
     for sort in (column, f"-{column}"):
         asked = query(f"sort={sort}")
         streamed = offsets(everything(store, asked))
         assert len(streamed) == len(set(streamed)) == len(ROWS)
         assert streamed[:1000] == offsets(store.page(replace(asked, per_page=1000), large=False).items)
+
+
+@pytest.mark.parametrize("column", sorted(frozenset().union(*hours.PROJECTIONS.values())))
+def test_lists_by_few_values_are_what_sorting_gives(store: Store, column: str) -> None:
+    """Among the values are long ones, which are not asked for by name."""
+    for more in ("", "&status_code=>=400", "&user=crm-a", "&from=2026-10-25T00:30Z&to=2026-10-25T02:10Z"):
+        for sort in (column, f"-{column}"):
+            asked = query(f"sort={sort}&per_page=30{more}")
+            rows = everything(store, asked)
+            expected = [item["event_id"] for item in rows]
+            full = len(rows) // 30
+            for number in {1, 2, 3, 17, max(full, 1), full + 1, full + 2}:
+                page = store.page(asked.at(number), large=False)
+                assert [item["event_id"] for item in page.items] == expected[30 * (number - 1) : 30 * number]
+                assert page.total == len(rows)
+            for place in (0, 1, len(rows) // 2, len(rows) - 1):
+                beside = [expected[near] if 0 <= near < len(rows) else None for near in (place - 1, place + 1)]
+                assert store.neighbours(asked, rows[place]) == tuple(beside)
 
 
 @pytest.mark.parametrize("sort", ["requested_at", "-requested_at"])
