@@ -62,6 +62,14 @@ def exact(text: str) -> str:
     return re.sub(r"[\\*]", r"\\\g<0>", text)
 
 
+def any_of(column: Column, values: Iterable[bytes], zone: ZoneInfo) -> Condition | None:
+    """The condition that a column is exactly one of the values, as ClickHouse spells them; None if one is not UTF-8."""
+    try:
+        return Condition(column, tuple(exact(value.decode()) for value in values), False, zone)
+    except UnicodeDecodeError:
+        return None
+
+
 def _test(column: Column, value: str, zone: ZoneInfo, bind: Bind, indexed: bool = True) -> str:
     name = column.name
     match column.kind:

@@ -93,15 +93,27 @@ def counted(query: Query, bind: Bind, *names: str, classes: Sequence[tuple[int, 
 
 
 def by_hour(clickhouse: ClickHouse, query: Query) -> list[tuple[dt.datetime, int]]:
-    """The hours (UTC) with rows that match, the newest first, and how many. For a query that is `covered`."""
+    """The hours (UTC) with rows that match, and how many, in the query's order. For a query that is `covered`.
+
+    Sorted by another column than the time, by which it must be covered, these are the hours of each value.
+    """
+    value, direction = query.sort_column.name, "DESC" if query.descending else "ASC"
+    if value == query.report.time_column:
+        return _by_hour(clickhouse, query, (), f"start {direction}")
+    return _by_hour(clickhouse, query, (value,), f"{value} {direction}, start DESC")
+
+
+def by_value(clickhouse: ClickHouse, query: Query) -> list[tuple[bytes, int]]:
+    """The values, as text, that rows are sorted by, and how many have each. For a query that is `covered` by them."""
+    value, direction = query.sort_column.name, "DESC" if query.descending else "ASC"
     parameters: dict[str, str | bytes] = {}
     found = clickhouse.query(
-        f"SELECT toUnixTimestamp(hour) AS start, sum(rows) FROM {counted(query, binder(parameters), 'hour')} "
-        "GROUP BY start HAVING sum(rows) > 0 ORDER BY start DESC",
+        f"SELECT toString({value}), sum(rows) FROM {counted(query, binder(parameters), value)} "
+        f"GROUP BY {value} HAVING sum(rows) > 0 ORDER BY {value} {direction}",
         parameters,
-        **prefer(columns(query)),
+        **prefer(columns(query) | {value}),
     )
-    return [(dt.datetime.fromtimestamp(start, dt.UTC), rows) for start, rows in found]
+    return [(text, rows) for text, rows in found]
 
 
 def count(clickhouse: ClickHouse, query: Query, **limits: float) -> int:
@@ -131,6 +143,17 @@ def requests(tests: Sequence[str], bind: Bind, *ranges: tuple[dt.datetime | None
     """A subquery of the requests themselves that pass `tests` in any of the ranges, which may lack a limit."""
     within = [" AND ".join(time_range("requested_at", *limits, bind)) or "1" for limits in ranges]
     return matching(API_REQUESTS.table, " AND ".join([f"({' OR '.join(within)})", *tests]))
+
+
+def _by_hour(clickhouse: ClickHouse, query: Query, names: Sequence[str], order: str) -> list[tuple[dt.datetime, int]]:
+    parameters: dict[str, str | bytes] = {}
+    found = clickhouse.query(
+        f"SELECT toUnixTimestamp(hour) AS start, sum(rows) FROM {counted(query, binder(parameters), 'hour', *names)} "
+        f"GROUP BY {', '.join(('start', *names))} HAVING sum(rows) > 0 ORDER BY {order}",
+        parameters,
+        **prefer(columns(query) | set(names)),
+    )
+    return [(dt.datetime.fromtimestamp(start, dt.UTC), rows) for start, rows in found]
 
 
 def _failed(condition: Condition) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from dashboard import conditions, ordering
+from dashboard import conditions, hours, ordering
 from dashboard.clickhouse import ClickHouse
+from dashboard.conditions import any_of, at
 from dashboard.filters import Query, binder
 from dashboard.rows import Item
 
@@ -62,17 +64,31 @@ def _in_time(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back
 
 
 def _in_order(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back: bool) -> str | None:
-    """Sorted by another column: when the next one was, then which it is, of the rows of that time and the row's own."""
+    """Sorted by another column: when the next one was, then which it is, of the rows of that time and the row's own.
+
+    Of few values, the row's own most likely has the next one, too.
+    """
+    if hours.covered(query, query.sort_column.name) and (own := _of_value(clickhouse, query, place, back=back)):
+        return own
     condition, parameters = query.where()
     tests = [ordering.behind(query, place[:2], binder(parameters), back=back), *filter(None, [condition])]
     order = ordering.clause(query, back=back, unique=False)
     times = [place[1], *_first(clickhouse, query, query.report.time_column, tests, parameters, order)]
     condition, parameters = query.where(indexed=False)
     bind = binder(parameters)
-    tests = [conditions.at(query.report.time_column, times, bind), ordering.behind(query, place, bind, back=back)]
+    tests = [at(query.report.time_column, times, bind), ordering.behind(query, place, bind, back=back)]
     tests += filter(None, [condition])
     found = _first(clickhouse, query, "event_id", tests, parameters, ordering.clause(query, back=back))
     return str(found[0]) if found else None
+
+
+def _of_value(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back: bool) -> str | None:
+    value, *newest = place
+    condition = any_of(query.sort_column, [value if isinstance(value, bytes) else str(value).encode()], query.zone)
+    if condition is None:
+        return None
+    alike = replace(query, conditions=(*query.conditions, condition), sort=f"-{query.report.time_column}")
+    return _in_time(clickhouse, alike, [newest[0], *newest], back=back)
 
 
 def _first(

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from dashboard import hours, lookups, ordering, searching
 from dashboard.clickhouse import AHEAD, ClickHouse, QueryTooSlow
 from dashboard.columns import API_REQUESTS
-from dashboard.conditions import at
+from dashboard.conditions import any_of, at
 from dashboard.filters import Query, binder, time_range
 
 #: Rows among which those of a page are looked for first, without any index; and so many if they seem to be enough.
@@ -25,6 +26,10 @@ COMMON_SECONDS = 1
 DEEPEST = 10_000
 #: So far, the place of a row among all is found sooner in the rows than in the hours.
 NEAR = 10_000
+#: Longest that the values of a page may be together, to be asked for by name.
+MOST_BYTES = 10_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def window(clickhouse: ClickHouse, query: Query) -> Window:
     skip = (query.page - 1) * query.per_page
     end = skip + query.per_page
     if query.sort_column.name != query.report.time_column:
-        return Window(query, skip) if end > DEEPEST else _at(query, skip, end, _sorted(clickhouse, query, end))
+        return _valued(clickhouse, query, skip, end)
     if query.report is API_REQUESTS and end <= NEAR and not query.where()[0]:
         return _reached(clickhouse, query, skip, end)
     if hours.covered(query):
@@ -105,16 +110,57 @@ def common(clickhouse: ClickHouse, query: Query, **limits: float) -> bool:
 
 
 def _exact(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
-    place = first = 0
-    wanted: list[dt.datetime] = []
-    for start, rows in _ordered(clickhouse, query):
-        if place < end and place + rows > skip:
-            first = first if wanted else place
-            wanted.append(start)
-        place += rows
+    wanted, before, total = _around(hours.by_hour(clickhouse, query), skip, end)
     if not wanted:
-        return Window(query, skip, place, empty=True)
-    return Window(_within(query, min(wanted), max(wanted)), skip - first, place)
+        return Window(query, skip, total, empty=True)
+    return Window(_within(query, min(wanted), max(wanted)), skip - before, total)
+
+
+def _valued(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
+    """The page of a list in the order of another column than the time."""
+    total = None
+    if hours.covered(query, query.sort_column.name):
+        values, before, total = _around(hours.by_value(clickhouse, query), skip, end)
+        if not values:
+            return Window(query, skip, total, empty=True)
+        if found := _of_values(clickhouse, query, values, skip - before, end - before):
+            return replace(found, total=total)
+    if end > DEEPEST:
+        return Window(query, skip, total)
+    found = _at(query, skip, end, _sorted(clickhouse, query, end))
+    return found if total is None else replace(found, total=total)
+
+
+def _of_values(clickhouse: ClickHouse, query: Query, values: Sequence[bytes], skip: int, end: int) -> Window | None:
+    """The page among the rows that have one of these values, from the hours that it is in; None if it is not told."""
+    condition = any_of(query.sort_column, values, query.zone) if sum(map(len, values)) <= MOST_BYTES else None
+    if condition is None:
+        return None
+    query = replace(query, conditions=(*query.conditions, condition))
+    found = hours.by_hour(clickhouse, query)
+    wanted, before, _ = _around(found, skip, end)
+    chosen = set(wanted)
+    # An hour of the page may have rows of a value before it, too.
+    place = 0
+    for hour, rows in found:
+        if place == before:
+            break
+        place += rows
+        if hour not in chosen:
+            skip, end = skip - rows, end - rows
+    return _at(query, skip, end, _sorted(clickhouse, query, end, chosen)) if end <= DEEPEST else None
+
+
+def _around(groups: Iterable[tuple[T, int]], skip: int, end: int) -> tuple[list[T], int, int]:
+    """Those of the groups that have rows of a page, how many rows are before them, and how many in all."""
+    wanted: list[T] = []
+    before = place = 0
+    for group, rows in groups:
+        if place < end and place + rows > skip:
+            before = before if wanted else place
+            wanted.append(group)
+        place += rows
+    return wanted, before, place
 
 
 def _at(query: Query, skip: int, end: int, times: Sequence[dt.datetime]) -> Window:
@@ -128,12 +174,18 @@ def _at(query: Query, skip: int, end: int, times: Sequence[dt.datetime]) -> Wind
     return Window(query, len(before), total, (*before, *times[skip:]))
 
 
-def _sorted(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:
+def _sorted(clickhouse: ClickHouse, query: Query, end: int, within: Collection[dt.datetime] = ()) -> list[dt.datetime]:
     """When the rows up to the page's last were, in the order of another column.
 
     Of rows that are alike in it the newest are first; what makes their places unique is read of the page's rows alone.
+
+    Args:
+        within: the hours to look in; all if there are none.
     """
     condition, parameters = query.where()
+    if within:
+        starts = binder(parameters)([int(hour.timestamp()) for hour in within], "Array(DateTime('UTC'))")
+        condition = f"toStartOfHour({query.report.time_column}) IN {starts} AND {condition or '1'}"
     found = clickhouse.query(
         f"SELECT {query.report.time_column} FROM {query.report.table} {f'WHERE {condition}' if condition else ''} "
         f"ORDER BY {ordering.clause(query, unique=False)} LIMIT {{end:UInt32}}",
@@ -198,11 +250,6 @@ def _reached(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Windo
     if query.descending:
         return Window(replace(query, since=reached), skip)
     return Window(replace(query, until=reached + dt.timedelta(milliseconds=1)), skip)
-
-
-def _ordered(clickhouse: ClickHouse, query: Query) -> list[tuple[dt.datetime, int]]:
-    found = hours.by_hour(clickhouse, query)
-    return found if query.descending else found[::-1]
 
 
 def _within(query: Query, first: dt.datetime, last: dt.datetime) -> Query:

@@ -57,7 +57,7 @@ def settings(clickhouse: str) -> Iterator[Settings]:
         f"toDateTime64('2026-01-01', 3, 'UTC') + toIntervalSecond(intDiv(number * 15500000, {ROWS})), "
         "'crm-' || toString(number % 50), '/api/v2/isp/cpes/{id}/', ['GET', 'PATCH'][number % 2 + 1], "
         "[200, 404, 500][number % 3 + 1], 'cpe', toString(number), '/api/v2/isp/cpes/' || toString(number) || '/', "
-        "'r' || toString(number), number % 900, "
+        "'r' || toString(number), number % 900 + if(number % 20000 = 1, 1000, 0), "
         "'{\"name\": \"pim' || leftPad(toString(number), 6, '0') || '\"}', "
         f"if(number < {NEEDLES}, 'xneedle' || toString(number % 100) || 'x', ''), number "
         f"FROM numbers({ROWS})",
@@ -197,6 +197,34 @@ def test_a_users_slowest_are_found_in_their_requests_and_read_alone(settings: Se
         assert "(by_user)" in times
         left, before = granules(rows, "PrimaryKey")
         assert left <= 3 < before
+
+
+@pytest.mark.parametrize(
+    ("sort", "projections"),
+    [
+        ("-status_code", {"per_hour_by_status"}),
+        ("method", {"per_hour_by_endpoint"}),
+        ("user", {"per_hour_by_user"}),
+    ],
+)
+def test_a_list_by_few_values_reads_hours_and_its_page_alone(
+    settings: Settings, sort: str, projections: set[str]
+) -> None:
+    asked = query(sort=sort, per_page="3")
+    *_, item = Store(settings).page(asked).items
+    values, by_hour, times, rows, *_ = plans(settings, lambda store: store.page(asked))
+    assert {name for plan in (values, by_hour) for name in re.findall(r"\((per_hour\w*)\)", plan)} == projections
+    _, *beside = plans(settings, lambda store: store.neighbours(asked, item))
+    for plan in (times, rows, *beside):
+        left, before = granules(plan, "PrimaryKey")
+        assert left <= 5 < before / 10
+
+
+@pytest.mark.parametrize("args", [{"sort": "-response_ms"}, {"response_ms": ">=1000"}])
+def test_the_slowest_are_found_by_an_index(settings: Settings, args: dict[str, str]) -> None:
+    times, *_ = plans(settings, lambda store: store.page(query(per_page="3", **args)))
+    left, before = granules(times, "response_ms_index")
+    assert left <= 10 < before / 5
 
 
 def test_what_is_slow_reads_the_sizes_of_payloads_alone(settings: Settings) -> None:
