@@ -103,14 +103,14 @@ def by_hour(clickhouse: ClickHouse, query: Query) -> list[tuple[dt.datetime, int
     return _by_hour(clickhouse, query, (value,), f"{value} {direction}, start DESC")
 
 
-def by_value(clickhouse: ClickHouse, query: Query) -> list[tuple[bytes, int]]:
-    """The values, as text, that rows are sorted by, and how many have each. For a query that is `covered` by them."""
+def by_value(clickhouse: ClickHouse, query: Query, most: int) -> list[tuple[bytes, int]]:
+    """The first values, as text, that rows are sorted by, and how many have each. For a query `covered` by them."""
     value, direction = query.sort_column.name, "DESC" if query.descending else "ASC"
     parameters: dict[str, str | bytes] = {}
     found = clickhouse.query(
         f"SELECT toString({value}), sum(rows) FROM {counted(query, binder(parameters), value)} "
-        f"GROUP BY {value} HAVING sum(rows) > 0 ORDER BY {value} {direction}",
-        parameters,
+        f"GROUP BY {value} HAVING sum(rows) > 0 ORDER BY {value} {direction} LIMIT {{most:UInt32}}",
+        {**parameters, "most": most},
         **prefer(columns(query) | {value}),
     )
     return [(text, rows) for text, rows in found]

@@ -83,6 +83,7 @@ def _in_order(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, bac
 
 
 def _of_value(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back: bool) -> str | None:
+    """The next one of those that have the row's own value, of which the newest are first."""
     value, *newest = place
     condition = any_of(query.sort_column, [value if isinstance(value, bytes) else str(value).encode()], query.zone)
     if condition is None:

@@ -26,7 +26,8 @@ COMMON_SECONDS = 1
 DEEPEST = 10_000
 #: So far, the place of a row among all is found sooner in the rows than in the hours.
 NEAR = 10_000
-#: Longest that the values of a page may be together, to be asked for by name.
+#: Most values that are asked for to find a page among them, and how long those of the page may be together.
+MOST_VALUES = 10_000
 MOST_BYTES = 10_000
 
 T = TypeVar("T")
@@ -119,8 +120,10 @@ def _exact(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
 def _valued(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
     """The page of a list in the order of another column than the time."""
     total = None
-    if hours.covered(query, query.sort_column.name):
-        values, before, total = _around(hours.by_value(clickhouse, query), skip, end)
+    counted = hours.covered(query, query.sort_column.name)
+    groups = hours.by_value(clickhouse, query, MOST_VALUES + 1) if counted else []
+    if counted and len(groups) <= MOST_VALUES:
+        values, before, total = _around(groups, skip, end)
         if not values:
             return Window(query, skip, total, empty=True)
         if found := _of_values(clickhouse, query, values, skip - before, end - before):

@@ -97,10 +97,12 @@ def read(clickhouse: ClickHouse, query: Query) -> Iterator[Block]:
 def _tables(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
     """The batches, as many in a table as make a block."""
     held: list[pa.RecordBatch] = []
+    size = 0
     for batch in batches:
         held.append(batch)
-        if sum(held_batch.nbytes for held_batch in held) >= BYTES:
+        size += batch.nbytes
+        if size >= BYTES:
             yield pa.Table.from_batches(held)
-            held = []
+            held, size = [], 0
     if any(batch.num_rows for batch in held):
         yield pa.Table.from_batches(held)

@@ -20,7 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
-from dashboard import hours, stream
+from dashboard import hours, paging, stream
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, REPORTS, Report
 from dashboard.filters import FilterErrors, Query, decode, exact, parse
@@ -254,19 +254,25 @@ def test_every_sort_streams_every_row_once(store: Store, column: str, monkeypatc
 
 
 @pytest.mark.parametrize("column", sorted(frozenset().union(*hours.PROJECTIONS.values())))
-def test_lists_by_few_values_are_what_sorting_gives(store: Store, column: str) -> None:
-    """Among the values are long ones, which are not asked for by name."""
-    for more in ("", "&status_code=>=400", "&user=crm-a", "&from=2026-10-25T00:30Z&to=2026-10-25T02:10Z"):
+def test_lists_by_few_values_are_what_sorting_gives(store: Store, column: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "MOST_BYTES", 200)  # some pages have longer values
+    for more, values in (
+        ("", 10_000),
+        ("&status_code=>=400", 10_000),
+        ("&user=crm-a", 1),
+        ("&from=2026-10-25T00:30Z&to=2026-10-25T02:10Z", 10_000),
+    ):
+        monkeypatch.setattr(paging, "MOST_VALUES", values)
         for sort in (column, f"-{column}"):
             asked = query(f"sort={sort}&per_page=30{more}")
             rows = everything(store, asked)
             expected = [item["event_id"] for item in rows]
             full = len(rows) // 30
-            for number in {1, 2, 3, 17, max(full, 1), full + 1, full + 2}:
+            for number in {1, 2, max(full, 1), full + 1}:
                 page = store.page(asked.at(number), large=False)
                 assert [item["event_id"] for item in page.items] == expected[30 * (number - 1) : 30 * number]
                 assert page.total == len(rows)
-            for place in (0, 1, len(rows) // 2, len(rows) - 1):
+            for place in (0, len(rows) // 2):
                 beside = [expected[near] if 0 <= near < len(rows) else None for near in (place - 1, place + 1)]
                 assert store.neighbours(asked, rows[place]) == tuple(beside)
 
