@@ -97,10 +97,18 @@ def by_hour(clickhouse: ClickHouse, query: Query) -> list[tuple[dt.datetime, int
 
     Sorted by another column than the time, by which it must be covered, these are the hours of each value.
     """
-    value, direction = query.sort_column.name, "DESC" if query.descending else "ASC"
-    if value == query.report.time_column:
-        return _by_hour(clickhouse, query, (), f"start {direction}")
-    return _by_hour(clickhouse, query, (value,), f"{value} {direction}, start DESC")
+    column, direction = query.sort_column.name, "DESC" if query.descending else "ASC"
+    by_time = column == query.report.time_column
+    names = () if by_time else (column,)
+    order = f"start {direction}" if by_time else f"{column} {direction}, start DESC"
+    parameters: dict[str, str | bytes] = {}
+    found = clickhouse.query(
+        f"SELECT toUnixTimestamp(hour) AS start, sum(rows) FROM {counted(query, binder(parameters), 'hour', *names)} "
+        f"GROUP BY {', '.join(('start', *names))} HAVING sum(rows) > 0 ORDER BY {order}",
+        parameters,
+        **prefer(columns(query) | set(names)),
+    )
+    return [(dt.datetime.fromtimestamp(start, dt.UTC), rows) for start, rows in found]
 
 
 def by_value(clickhouse: ClickHouse, query: Query, most: int) -> list[tuple[bytes, int]]:
@@ -143,17 +151,6 @@ def requests(tests: Sequence[str], bind: Bind, *ranges: tuple[dt.datetime | None
     """A subquery of the requests themselves that pass `tests` in any of the ranges, which may lack a limit."""
     within = [" AND ".join(time_range("requested_at", *limits, bind)) or "1" for limits in ranges]
     return matching(API_REQUESTS.table, " AND ".join([f"({' OR '.join(within)})", *tests]))
-
-
-def _by_hour(clickhouse: ClickHouse, query: Query, names: Sequence[str], order: str) -> list[tuple[dt.datetime, int]]:
-    parameters: dict[str, str | bytes] = {}
-    found = clickhouse.query(
-        f"SELECT toUnixTimestamp(hour) AS start, sum(rows) FROM {counted(query, binder(parameters), 'hour', *names)} "
-        f"GROUP BY {', '.join(('start', *names))} HAVING sum(rows) > 0 ORDER BY {order}",
-        parameters,
-        **prefer(columns(query) | set(names)),
-    )
-    return [(dt.datetime.fromtimestamp(start, dt.UTC), rows) for start, rows in found]
 
 
 def _failed(condition: Condition) -> bool:

@@ -84,12 +84,12 @@ def _in_order(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, bac
 
 def _of_value(clickhouse: ClickHouse, query: Query, place: Sequence[Any], *, back: bool) -> str | None:
     """The next one of those that have the row's own value, of which the newest are first."""
-    value, *newest = place
+    value, moment, *ties = place
     condition = any_of(query.sort_column, [value if isinstance(value, bytes) else str(value).encode()], query.zone)
     if condition is None:
         return None
     alike = replace(query, conditions=(*query.conditions, condition), sort=f"-{query.report.time_column}")
-    return _in_time(clickhouse, alike, [newest[0], *newest], back=back)
+    return _in_time(clickhouse, alike, [moment, moment, *ties], back=back)
 
 
 def _first(

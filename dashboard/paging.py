@@ -70,7 +70,7 @@ def window(clickhouse: ClickHouse, query: Query) -> Window:
     skip = (query.page - 1) * query.per_page
     end = skip + query.per_page
     if query.sort_column.name != query.report.time_column:
-        return _valued(clickhouse, query, skip, end)
+        return _in_order(clickhouse, query, skip, end)
     if query.report is API_REQUESTS and end <= NEAR and not query.where()[0]:
         return _reached(clickhouse, query, skip, end)
     if hours.covered(query):
@@ -117,17 +117,17 @@ def _exact(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
     return Window(_within(query, min(wanted), max(wanted)), skip - before, total)
 
 
-def _valued(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
+def _in_order(clickhouse: ClickHouse, query: Query, skip: int, end: int) -> Window:
     """The page of a list in the order of another column than the time."""
     total = None
-    counted = hours.covered(query, query.sort_column.name)
-    groups = hours.by_value(clickhouse, query, MOST_VALUES + 1) if counted else []
-    if counted and len(groups) <= MOST_VALUES:
-        values, before, total = _around(groups, skip, end)
-        if not values:
-            return Window(query, skip, total, empty=True)
-        if found := _of_values(clickhouse, query, values, skip - before, end - before):
-            return replace(found, total=total)
+    if hours.covered(query, query.sort_column.name):
+        groups = hours.by_value(clickhouse, query, MOST_VALUES + 1)
+        if len(groups) <= MOST_VALUES:
+            values, before, total = _around(groups, skip, end)
+            if not values:
+                return Window(query, skip, total, empty=True)
+            if found := _of_values(clickhouse, query, values, skip - before, end - before):
+                return replace(found, total=total)
     if end > DEEPEST:
         return Window(query, skip, total)
     found = _at(query, skip, end, _sorted(clickhouse, query, end))
