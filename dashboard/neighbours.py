@@ -37,10 +37,10 @@ def read(clickhouse: ClickHouse, query: Query, item: Item) -> tuple[str | None, 
 
 
 def _place(clickhouse: ClickHouse, query: Query, item: Item) -> Sequence[Any] | None:
-    """The row's sort key, time and `ordering.TIES`; None if it is gone."""
+    """The row's sort key, time and `ordering.TIES`; None if the key had to be looked up and the row is gone."""
     own = {name: item[name] for name in (query.report.time_column, *ordering.TIES)}
-    if query.sort_column.name in own:
-        return [own[query.sort_column.name], *own.values()]
+    if query.sort_column.name in own or query.sort_column.kind == "number":
+        return [item[query.sort_column.name], *own.values()]
     parameters: dict[str, str | bytes] = {}
     bind = binder(parameters)
     types = (conditions.TIME, *ordering.TIE_TYPES)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from dashboard import jsontext
+from dashboard import joined, jsontext
 from dashboard.columns import API_REQUESTS, Column, Report
 
 if TYPE_CHECKING:
@@ -47,21 +47,6 @@ _WORD = re.compile(r"[0-9A-Za-z]+")
 _HEX = f"[0-9a-f]{{{SHORTEST_HEX},}}"
 #: Request ids that are in no index of words.
 _REQUEST_ID = "[0-9a-f-]*"
-_DIGITS, _LETTERED = "[0-9a-f]+", "[0-9a-f]*[a-f][0-9a-f]*"
-#: IP and MAC addresses, parts of them, and what else has three numbers with dots, groups of digits with `:`, four or
-#: three with a letter, or six with `:` or `-`. Dates, times and UUIDs are not among them: there are too many.
-_ADDRESS = (
-    f"(?:[0-9]+(?:[.][0-9]+){{2}}|{_DIGITS}(?::{_DIGITS}){{3}}|{_LETTERED}(?::{_DIGITS}){{2}}|"
-    f"{_DIGITS}:{_LETTERED}:{_DIGITS}|{_DIGITS}:{_DIGITS}:{_LETTERED}|{_DIGITS}(?:[:-]{_DIGITS}){{5}})"
-)
-_ADDRESSES = re.compile(rf"[.:-]?{_ADDRESS}[0-9a-f]*(?:[.:-][0-9a-f]+)*[.:-]?", re.IGNORECASE | re.ASCII)
-_ACCENTED = "àáâãäçèéêëíîïñòóôõöùúûüÀÁÂÃÄÇÈÉÊËÍÎÏÑÒÓÔÕÖÙÚÛÜ"
-_ACCENTED_WORD = re.compile(rf"(?=[0-9A-Za-z]*[{_ACCENTED}])[0-9A-Za-z{_ACCENTED}]{{{SHORTEST},}}")
-#: What `joined_words` has capital letters for; all other letters there are small.
-_MARKS, _CAPITALS = f".:-{_ACCENTED}", "XYZ" + 2 * "ABCDEFGHIJKLMNOPQRSTUVW"
-#: One of its words: an address, or a word with letters outside ASCII, and on as far as either could go, so that each
-#: part that is asked for is within it.
-_JOINED = f"(?:[.:-]?{_ADDRESS}|[0-9a-z]*[[:^ascii:]])(?:[0-9a-z]|[[:^ascii:]]|[.:-][0-9a-f])*[.:-]?"
 #: Of a word, what an index is asked for.
 _ASKED = re.compile(rf"{_HEX}|(?=.*[g-z])[0-9a-z]{{{SHORTEST},}}")
 #: Words that are whole in any text that holds this one: what is around them separates words, outside ASCII too.
@@ -84,15 +69,15 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
     if report is not API_REQUESTS or not indexed:
         return f"({_any(searched, text, needle)})"
     known = _known(text)
-    joined, words = _words(text)
-    tests = [*(_joined(part, bind) for part in joined), *(_part(word.lower(), bind) for word in words)]
+    together, words = _words(text)
+    tests = [*(_joined(part, bind) for part in together), *(_part(word.lower(), bind) for word in words)]
     if not tests and (whole := _WHOLE.findall(text.lower())):
         tests.append(_all(whole, bind))
-    if [*joined, *words] != [text]:
+    if [*together, *words] != [text]:
         # They may stand apart.
         tests.append(f"({_any([column for column in searched if column.name in known], text, needle)})")
     found = [f"({' AND '.join(tests)})"]
-    if "remote_addr" in known and joined != [text]:
+    if "remote_addr" in known and together != [text]:
         found.append(_joined(text, bind))
     if others := _any([column for column in searched if column.name not in known], text, needle):
         found.append(others)
@@ -131,7 +116,7 @@ def holding(texts: Sequence[jsontext.Pieces], bind: Bind) -> str:
         words, others = _split(jsontext.plain(pieces))
         whole += words
         parts += (part for part in others if len(part) >= LEAST_PART)
-        accented += (word for piece in pieces if piece for word in _ACCENTED_WORD.findall(piece))
+        accented += (word for piece in pieces if piece for word in joined.ACCENTED_WORD.findall(piece))
     tests = [_all(list(dict.fromkeys(whole))[:MOST_WORDS], bind)]
     tests += [_part(part, bind) for part in _longest(parts)]
     for word in _longest(accented):
@@ -175,11 +160,10 @@ def _known(text: str) -> set[str]:
 
 
 def _words(text: str) -> tuple[list[str], list[str]]:
-    """The parts of a text that an index is asked for: those that `joined_words` has, and the others."""
-    addresses, rest = _ADDRESSES.findall(text), _ADDRESSES.sub(" ", text)
-    accented, rest = _ACCENTED_WORD.findall(rest), _ACCENTED_WORD.sub(" ", rest)
+    """The parts of a text that an index is asked for: those that are joined, and the others."""
+    found, rest = joined.find(text)
     words = (_WORD if text.isascii() else _PLAIN_WORD).findall(rest)
-    return [*addresses, *accented], [word for word in words if _ASKED.fullmatch(word.lower())]
+    return found, [word for word in words if _ASKED.fullmatch(word.lower())]
 
 
 def _part(word: str, bind: Bind) -> str:
@@ -190,9 +174,7 @@ def _part(word: str, bind: Bind) -> str:
 
 
 def _joined(part: str, bind: Bind) -> str:
-    """A test that it is part of an address, or of a word with accents."""
-    word = part.lower().translate(str.maketrans(_MARKS, _CAPITALS))
-    return f"{_joined_words()} LIKE {bind(f'%{word}%', 'String')}"
+    return joined.within(part, _texts(), bind)
 
 
 def _all(words: Iterable[str], bind: Bind) -> str:
@@ -219,11 +201,9 @@ def _hex_words() -> str:
 
 
 @cache
-def _joined_words() -> str:
-    """What `joined_words` indexes, to the letter; the caller's address is among them."""
-    words = f"arrayStringConcat(extractAll(concatWithSeparator(' ', {_short()}, {_long()}), '{_JOINED}'), ' ')"
-    caller = "replaceOne(if(toString(remote_addr) = '::', '', toString(remote_addr)), '::ffff:', '')"
-    return f"translateUTF8(concatWithSeparator(' ', {words}, {caller}), '{_MARKS}', '{_CAPITALS}')"
+def _texts() -> str:
+    """What joined words are taken from."""
+    return f"concatWithSeparator(' ', {_short()}, {_long()})"
 
 
 def _short() -> str:

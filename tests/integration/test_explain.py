@@ -192,7 +192,7 @@ def test_a_users_slowest_are_found_in_their_requests_and_read_alone(settings: Se
     slowest = query(user="crm-7", sort="-response_ms", per_page="3")
     *_, item = Store(settings).page(slowest).items
     page = plans(settings, lambda store: store.page(slowest))[:2]
-    _, *beside = plans(settings, lambda store: store.neighbours(slowest, item))
+    beside = plans(settings, lambda store: store.neighbours(slowest, item))
     for times, rows in (page, beside[:2], beside[2:]):
         assert "(by_user)" in times
         left, before = granules(rows, "PrimaryKey")
@@ -214,7 +214,7 @@ def test_a_list_by_few_values_reads_hours_and_its_page_alone(
     *_, item = Store(settings).page(asked).items
     values, by_hour, times, rows, *_ = plans(settings, lambda store: store.page(asked))
     assert {name for plan in (values, by_hour) for name in re.findall(r"\((per_hour\w*)\)", plan)} == projections
-    _, *beside = plans(settings, lambda store: store.neighbours(asked, item))
+    beside = plans(settings, lambda store: store.neighbours(asked, item))
     for plan in (times, rows, *beside):
         left, before = granules(plan, "PrimaryKey")
         assert left <= 5 < before / 10
@@ -269,14 +269,14 @@ def test_a_page_of_a_users_requests_reads_their_hours(settings: Settings) -> Non
         ({"q": "zzzzzz"}, "plain_words"),
         ({"q": "wan 12"}, "plain_words"),
         ({"q": "+34 965 123 456"}, "plain_words"),
-        ({"q": "10.1.17.2"}, "joined_words"),
-        ({"q": "A4:BA:76:01:02:03"}, "joined_words"),
-        ({"q": "http://10.1.17.2:8080/"}, "joined_words"),
-        ({"q": "10.1.17."}, "joined_words"),
-        ({"q": "BA:76:01"}, "joined_words"),
-        ({"q": ":76:01:02:03"}, "joined_words"),
-        ({"q": "Agüero"}, "joined_words"),
-        ({"q": "Sr. MUÑOZ"}, "joined_words"),
+        ({"q": "10.1.17.2"}, "<Combined skip indexes>"),
+        ({"q": "A4:BA:76:01:02:03"}, "<Combined skip indexes>"),
+        ({"q": "http://10.1.17.2:8080/"}, "mixed_words"),
+        ({"q": "10.1.17."}, "<Combined skip indexes>"),
+        ({"q": "BA:76:01"}, "<Combined skip indexes>"),
+        ({"q": ":76:01:02:03"}, "<Combined skip indexes>"),
+        ({"q": "Agüero"}, "mixed_words"),
+        ({"q": "Sr. MUÑOZ"}, "mixed_words"),
         ({"field.name": "pim012345"}, "plain_words"),
         ({"field.name": "pim01234*"}, "plain_words"),
         ({"field.name": "+34965123456"}, "<Combined skip indexes>"),
