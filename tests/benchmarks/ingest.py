@@ -277,6 +277,8 @@ def main() -> int:
     parser.add_argument("--peers", default="passthrough,faust,quix,engine")
     options = parser.parse_args()
     names = ["ours", *filter(None, options.peers.split(","))]
+    if unknown := [name for name in names if name not in NAMES]:
+        parser.error(f"--peers: {', '.join(unknown)} is none of {', '.join(list(NAMES)[1:])}")
     slow = min(options.slow_events, options.events)
     runs: dict[str, list[Run]] = {name: [] for name in names}
     with stack(options.partitions) as servers:

@@ -317,10 +317,6 @@ def _slowest(*_: object) -> str:
     return "-response_ms"
 
 
-def _by_status(*_: object) -> str:
-    return "-status_code"
-
-
 def _text(word: Callable[[random.Random, Facts], str]) -> Any:
     return _with(_nothing, q=word)
 
@@ -335,7 +331,7 @@ VIEWS: list[View] = [
     *_paged("a user's month", _with(_span(30), user=_user), wide=True),
     View("slowest: page", _with(_nothing, sort=_slowest), _page, _peer_page),
     View("a user's slowest: page", _with(_nothing, user=_user, sort=_slowest), _page, _peer_page),
-    View("by status: page", _with(_nothing, sort=_by_status), _page, _peer_page),
+    View("by status: page", _with(_nothing, sort=lambda *_: "-status_code"), _page, _peer_page),
     *_paged("paths by wildcard", _with(_nothing, path=lambda c, f: f"/api/v2/isp/cpes/{c.choice(f.objects)}/*")),
     *_paged("text, common", _text(lambda c, f: c.choice(["MiFibra", "pim0", "Alicante"])), wide=True),
     *_paged("text, rare", _text(lambda c, f: f"pim{c.choice(f.objects):0>5}"), wide=True),

@@ -30,6 +30,15 @@ def test_ingest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     assert set(rows) == {"ours", "passthrough"}
 
 
+def test_a_peer_that_there_is_not_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ingest", "--peers", "passthrough,nonsense"])
+    with pytest.raises(SystemExit, match="2"):
+        ingest.main()
+    assert "nonsense is none of passthrough, faust, quix, engine" in capsys.readouterr().err
+
+
 def test_latency(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(
         sys, "argv", ["latency", "--rates", "50", "--seconds", "1", "--rounds", "1", "--partitions", "1"]

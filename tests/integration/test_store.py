@@ -268,11 +268,11 @@ def test_lists_by_few_values_are_what_sorting_gives(store: Store, column: str, m
             rows = everything(store, asked)
             expected = [item["event_id"] for item in rows]
             full = len(rows) // 30
-            for number in {1, 2, max(full, 1), full + 1}:
+            for number in {1, 2, 3, 17, max(full, 1), full + 1, full + 2}:
                 page = store.page(asked.at(number), large=False)
                 assert [item["event_id"] for item in page.items] == expected[30 * (number - 1) : 30 * number]
                 assert page.total == len(rows)
-            for place in (0, len(rows) // 2):
+            for place in (0, 1, len(rows) // 2, len(rows) - 1):
                 beside = [expected[near] if 0 <= near < len(rows) else None for near in (place - 1, place + 1)]
                 assert store.neighbours(asked, rows[place]) == tuple(beside)
 
