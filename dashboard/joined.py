@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from dashboard.conditions import Bind
@@ -31,11 +31,25 @@ _MARKS, _CAPITALS = f".:-{_ACCENTED}", "XYZ" + 2 * "ABCDEFGHIJKLMNOPQRSTUVW"
 #: A word: an address, or one with letters outside ASCII, and on as far as either could go, so that each part that is
 #: asked for is within it.
 _WORD = f"(?:[.:-]?{_ADDRESS}|[0-9a-z]*[[:^ascii:]])(?:[0-9a-z]|[[:^ascii:]]|[.:-][0-9a-f])*[.:-]?"
-#: Addresses that stand alone, with capitals for their marks, and what may be a part of one.
-_ALONE = "(?:[0-9]{1,3}(?:X[0-9]{1,3}){3}|[0-9a-f]{2}(?:Y[0-9a-f]{2}){5}|[0-9a-f]{2}(?:Z[0-9a-f]{2}){5})"
-_PART = re.compile(r"(?=.*[XYZ])(?:[0-9X]+|[0-9a-fY]+|[0-9a-fZ]+)")
-#: Of each kind of address: its mark, how many groups it has, of what digits, and the fewest and most of a group.
-_KINDS = (("X", 4, "0123456789", 1, 3), ("Y", 6, "0123456789abcdef", 2, 2), ("Z", 6, "0123456789abcdef", 2, 2))
+
+
+class _Kind(NamedTuple):
+    """A kind of address that stands alone: its mark, as a capital, how many groups it has, and of how many digits."""
+
+    mark: str
+    groups: int
+    digit: str
+    least: int
+    most: int
+
+    def pattern(self) -> str:
+        many = f"{self.least}" if self.least == self.most else f"{self.least},{self.most}"
+        group = f"{self.digit}{{{many}}}"
+        return f"{group}(?:{self.mark}{group}){{{self.groups - 1}}}"
+
+
+_KINDS = (_Kind("X", 4, "[0-9]", 1, 3), _Kind("Y", 6, "[0-9a-f]", 2, 2), _Kind("Z", 6, "[0-9a-f]", 2, 2))
+_ALONE = f"(?:{'|'.join(kind.pattern() for kind in _KINDS)})"
 
 
 def find(text: str) -> tuple[list[str], str]:
@@ -49,8 +63,9 @@ def within(part: str, texts: str, bind: Bind) -> str:
     word = part.lower().translate(str.maketrans(_MARKS, _CAPITALS))
     like = bind(f"%{word}%", "String")
     tests = [f"{mixed_words(texts)} LIKE {like}"]
-    if _PART.fullmatch(word):
-        found = _around(word)
+    kind = next((kind for kind in _KINDS if kind.mark in word), None)
+    if kind and re.fullmatch(f"(?:{kind.digit}|{kind.mark})+", word):
+        found = _around(kind, word)
         if found is None:
             tests.append(f"{address_words(texts)} LIKE {like}")
         elif all(found):
@@ -81,27 +96,27 @@ def _words(texts: str) -> str:
     return f"translateUTF8(concat(' ', {words}, '  ', {caller}, ' '), '{_MARKS}', '{_CAPITALS}')"
 
 
-def _around(part: str) -> tuple[str, str, str] | None:
-    """How addresses that hold a part with all of their groups begin, go on, and end; None if they are too many.
+def _around(kind: _Kind, part: str) -> tuple[str, str, str] | None:
+    """How addresses of a kind that hold a part with all groups begin, go on, and end; None if they are too many.
 
     Each beginning and each end is a word. All are empty if no address holds the part.
     """
-    mark, groups, digits, least, most = next(kind for kind in _KINDS if kind[0] in part)
-    first, *inner, last = part.split(mark)
-    if len(inner) + 2 > groups or not all(least <= len(group) <= most for group in inner):
+    first, *inner, last = part.split(kind.mark)
+    if len(inner) + 2 > kind.groups or not all(kind.least <= len(group) <= kind.most for group in inner):
         return "", "", ""
-    if len(inner) + 2 < groups:
+    if len(inner) + 2 < kind.groups:
         return None
-    # Digits may be missing at both ends.
+    digits = re.findall(kind.digit, "0123456789abcdef")
     before, behind = (
-        ["".join(more) for length in _lengths(least, most, end) for more in product(digits, repeat=length)]
+        ["".join(more) for length in _missing(kind, end) for more in product(digits, repeat=length)]
         for end in (first, last)
     )
     if len(before) * len(behind) > MOST_ADDRESSES:
         return None
     heads, tails = " ".join(more + first for more in before), " ".join(last + more for more in behind)
-    return heads, mark.join(("", *inner, "")), tails
+    return heads, kind.mark.join(("", *inner, "")), tails
 
 
-def _lengths(least: int, most: int, group: str) -> range:
-    return range(max(least - len(group), 0), most - len(group) + 1)
+def _missing(kind: _Kind, group: str) -> range:
+    """How many digits a group at an end may lack."""
+    return range(max(kind.least - len(group), 0), kind.most - len(group) + 1)
