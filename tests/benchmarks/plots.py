@@ -96,7 +96,7 @@ def growth(found: dict[str, dict[str, Any]]) -> Figure:
     left.plot(workers, [found[f"ingest-{count}"]["rows"]["ours"][0] for count in workers], "o-", **OURS)
     left.set(title="Events/s", xlabel="partitions and workers, on 2 cores", xticks=workers)
     left.set_ylim(0, 1.1 * left.dataLim.ymax)
-    names = (("1 M", "query-1m"), ("10 M", "query-10m"), ("100 M", "query-100m"))
+    names = (("1 M", "query-1m"), ("10 M", "query"), ("100 M", "query-100m"))
     sizes = {label: found[name] for label, name in names if name in found}
     for share, mark, label in ((0.5, "o-", "half of the views"), (1, "s--", "slowest view")):
         times = [sorted(view["p95"] for view in one["views"]) for one in sizes.values()]
@@ -118,7 +118,7 @@ def main() -> int:
     mpl.rcParams.update(STYLE)
     found = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
     drawn = {name: draw(found[name]) for name, draw in PLOTS.items() if name in found}
-    if {"ingest-1", "ingest-2", "ingest-4", "query-1m", "query-10m"} <= found.keys():
+    if {"ingest-1", "ingest-2", "ingest-4", "query-1m", "query"} <= found.keys():
         drawn["growth"] = growth(found)
     for name, figure in drawn.items():
         figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None, "Creator": None})
