@@ -140,26 +140,24 @@ def read(clickhouse: ClickHouse, query: Query, slow: str | None = None) -> Contr
     keys = [f"d_{name}" for name in DIMENSIONS]
     dimensions = [f"{sql.replace('{zone}', zone)} AS d_{name}" for name, sql in DIMENSIONS.items()]
     marks = ", ".join(f"grouping({key})" for key in keys)
-    # `place`: of which dimension a value is, counted from 1; 0 for the totals.
+    # Keys that a row is not grouped by are empty; the totals are grouped by none.
     found = ask(
-        f"SELECT indexOf([{marks}], 0) AS place, {', '.join(keys)}, "
+        f"SELECT {list(DIMENSIONS)}[indexOf([{marks}], 0)] AS dimension, concat({', '.join(keys)}) AS value, "
         "countIf(is_slow) AS slow, countIf(NOT is_slow) AS others "
         f"FROM (SELECT {test} AS is_slow, {', '.join(dimensions)} "
         f"FROM {matching(API_REQUESTS.table, condition, _READ)}) "
         f"GROUP BY GROUPING SETS ({', '.join(f'({key})' for key in keys)}, ()) HAVING slow >= {LEAST_COUNT} "
         f"ORDER BY slow / {max(1, slow_total)} - others / {max(1, total - slow_total)} DESC "
-        f"LIMIT {bind(_CANDIDATES, 'UInt8')} BY place"
+        f"LIMIT {bind(_CANDIDATES, 'UInt8')} BY dimension"
     )
     # The totals come with the values: rows go on arriving, and a value may have more of them than all had a query ago.
     # Without any there are too few slow ones for a value.
     totals = next((row[-2:] for row in found if not row[0]), (0, 0))
     standouts = []
-    for place, *values, slow_rows, others in found:
-        if place:
-            name = list(DIMENSIONS)[place - 1]
-            one = _standout(name, values[place - 1], slow_rows, others, *totals)
-            if one and not (name in _NEEDS_VALUE and not one.value):
-                standouts.append(one)
+    for dimension, value, slow_rows, others in found:
+        one = _standout(rows.text(dimension), value, slow_rows, others, *totals) if dimension else None
+        if one and not (one.dimension in _NEEDS_VALUE and not one.value):
+            standouts.append(one)
     standouts.sort(key=lambda one: (one.other_share - one.slow_share, one.dimension, one.value))
     slow_p50, fast_p50 = map(_finite, medians)
     limit = high if slow is None else None
