@@ -153,7 +153,7 @@ def test_keys_go_on_from_the_opened_row_across_the_ends_of_a_page(browser: Brows
         expect(page.locator(".detail-row")).to_have_count(1)
         expect(page.get_by_role("button", name="Detalles").nth(24)).to_be_focused()
         page.keyboard.press("j")
-        page.wait_for_url("**page=2**")
+        page.wait_for_url("**&page=2&**")  # not `per_page=25`, which is there before the key is pressed
         first = page.locator("a.toggle").first.get_attribute("data-id")
         assert page.url.endswith(f"open={first}")
         expect(page.locator(".detail-row")).to_have_count(1)
