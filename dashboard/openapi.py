@@ -109,7 +109,12 @@ def _report_parameters(report: Report) -> list[dict[str, Any]]:
         *column_parameters(report.columns),
         *range_parameters(),
         *field_parameters(report),
-        parameter("q", VALUES, "Text in any column or payload, whatever its case; of several, all."),
+        parameter(
+            "q",
+            VALUES,
+            "Text in any column or payload, whatever its case; of several, all. Ids of hexadecimal digits are not "
+            "looked into for a number.",
+        ),
         parameter("-q", VALUES, "Text that is in no column or payload; of several, none."),
         parameter(
             "sort",

@@ -232,7 +232,7 @@ def _times(clickhouse: ClickHouse, query: Query, end: int) -> list[dt.datetime]:
             with suppress(QueryTooSlow):
                 return ask(query.where(common=True), max_execution_time=COMMON_SECONDS)
         # What is so rare may be in any part; but an index that leaves none out would only be asked in vain.
-        if not times and all(searching.is_indexed(text) for text in query.q):
+        if not times and all(searching.is_told_ahead(text) for text in query.q):
             settings |= AHEAD
     return ask(query.where(indexed=not looked_up))
 

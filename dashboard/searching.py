@@ -28,25 +28,29 @@ SHORTEST, SHORTEST_HEX = 3, 4
 MOST_WORDS, MOST_PARTS = 16, 2
 #: Shorter parts are in too many words for that.
 LEAST_PART = 6
+#: A number of fewer digits is in one row of some thousand.
+LEAST_NUMBER = 5
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+#: What is looked for in ids of hexadecimal digits; a number would be in very many of them by accident.
+_IN_AN_ID = re.compile(rf"(?=.*[a-f])[-0-9a-f]+|{_UUID.pattern}", re.IGNORECASE)
 #: What a text must look like to be found in a column of a kind.
 _FORMS = {
     # As ClickHouse writes one: `0404` is no status.
     "number": re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,17}[1-9])?(?:e-?[0-9]{1,3})?"),
-    "uuid": re.compile(r"[-0-9a-fA-F]+"),
+    "uuid": _IN_AN_ID,
     # No part of an address is longer than four digits.
     "address": re.compile(r"(?!.*[0-9a-fA-F]{5})[0-9a-fA-F.:]+"),
 }
-#: What is looked for among all callers by the index; a group alone may be in very many words of it.
-_PART_OF_ADDRESS = re.compile(rf"(?=.*[.:])(?=.{{{SHORTEST_HEX}}}){_FORMS['address'].pattern}")
+#: What is looked for among all callers by the index; a shorter group may be in very many words of it.
+_PART_OF_ADDRESS = re.compile(rf"(?=.{{{SHORTEST_HEX}}}){_FORMS['address'].pattern}")
 #: What is in no address of version 4, and a test for the other addresses.
 _GROUP = re.compile(r"[0-9a-fA-F]{4}")
 _OTHERS_THAN_IPV4 = "{} NOT BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255')"
 _WORD = re.compile(r"[0-9A-Za-z]+")
 #: Words that `hex_words` has instead of `plain_words`; `plain_words` keeps those that `_` joins to another.
 _HEX = f"[0-9a-f]{{{SHORTEST_HEX},}}"
-#: Request ids that are in no index of words.
-_REQUEST_ID = "[0-9a-f-]*"
+#: Request ids of hexadecimal digits, which are in no index of words.
+_REQUEST_ID = "^[0-9a-f-]*$"
 #: Of a word, what an index is asked for.
 _ASKED = re.compile(rf"{_HEX}|(?=.*[g-z])[0-9a-z]{{{SHORTEST},}}")
 #: Words that are whole in any text that holds this one: what is around them separates words, outside ASCII too.
@@ -84,9 +88,15 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
     return f"({' OR '.join(found)})" if len(found) > 1 else found[0]
 
 
-def is_indexed(text: str) -> bool:
-    """Whether the indexes alone tell which rows may have it; any row may have a number, or a part of an id."""
-    return _known(text).issuperset(column.name for column in _holders(API_REQUESTS, text))
+def is_told_ahead(text: str) -> bool:
+    """Whether few rows that have a text are found soonest if the indexes of all parts are asked before any is read.
+
+    Any row may have a part of an id; and a short number enough rows of the first parts.
+    """
+    if text.isdecimal() and len(text) < LEAST_NUMBER:
+        return False
+    known = _known(text)
+    return all(column.name in known or column.kind == "number" for column in _holders(API_REQUESTS, text))
 
 
 def narrowed(column: Column, pieces: Sequence[str], bind: Bind) -> str:
@@ -152,7 +162,7 @@ def _holders(report: Report, text: str) -> list[Column]:
 def _known(text: str) -> set[str]:
     """Columns of which the indexes tell whether they hold the text; others are compared themselves."""
     names = set(INDEXED)
-    if re.fullmatch(_REQUEST_ID, text.lower()):
+    if _IN_AN_ID.fullmatch(text):
         names.remove("request_id")
     if _PART_OF_ADDRESS.fullmatch(text):
         names.add("remote_addr")
@@ -209,7 +219,7 @@ def _texts() -> str:
 def _short() -> str:
     arrays = {name for name in _SHORT if API_REQUESTS.by_name[name].kind == "array"}
     names = [f"arrayStringConcat({name}, ' ')" if name in arrays else name for name in _SHORT]
-    short = ", ".join([*names, f"if(match(request_id, '^{_REQUEST_ID}$'), '', request_id)"])
+    short = ", ".join([*names, f"if(match(request_id, '{_REQUEST_ID}'), '', request_id)"])
     return f"lower(concatWithSeparator(' ', {short}))"
 
 
@@ -236,6 +246,8 @@ def _any(columns: Sequence[Column], text: str, needle: Callable[[], str]) -> str
                 tests.append(f"({_OTHERS_THAN_IPV4.format(name)} AND {part})" if _GROUP.fullmatch(text) else part)
             case "array":
                 tests.append(f"arrayExists(item -> {position}(item, {needle()}) > 0, {name})")
+            case _ if name == "request_id" and re.fullmatch("[-0-9]+", text) and not _UUID.fullmatch(text):
+                tests.append(f"({position}({name}, {needle()}) > 0 AND NOT match({name}, '{_REQUEST_ID}'))")
             case _ if column.choices:
                 tests.append(f"{position}(toString({name}), {needle()}) > 0")
             case _:

@@ -5,9 +5,8 @@ python -m tests.benchmarks.query [--rows 10000000] [--rounds 12] [--folder var/b
 Bias. Both run on the same machine, one after the other, with warm caches, and are asked through what their users have:
 the dashboard's `Store` over HTTP, Django's ORM over psycopg. A page reads the columns that it shows, the peer all of
 its. PostgreSQL has drf-tracking's own indexes and as much memory as its manual advises, and is freshly analysed and
-vacuumed. The text search looks into every text column of either; ours also into identifiers that the peer does not
-have. The peer's history of an object, its facets, and its failures and addresses of an integration are what can be
-asked of its columns; two views it has nothing for.
+vacuumed. The text search looks into every text column of either. The peer's history of an object, its facets, and its
+failures and addresses of an integration are what can be asked of its columns; two views it has nothing for.
 """
 
 from __future__ import annotations

@@ -336,12 +336,12 @@ def test_a_page_of_a_text_reads_the_newest_rows_and_then_what_the_index_finds(
     assert not any("plain_words" in plan for plan in common[:2])
 
 
-def test_all_indexes_are_asked_first_only_for_what_is_in_no_id(
+def test_all_indexes_are_asked_first_only_for_what_few_rows_and_no_id_may_have(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if none of the newest rows had it.
     monkeypatch.setattr(paging, "FIRST_ROWS", 0)
-    for text, first in (("pim012345", True), ("4242", False)):
+    for text, first in (("pim012345", True), ("42421", True), ("4242", False), ("4242a", False)):
         connection = Explained(settings)
         paging.window(connection, query(q=text))
         assert (connection.limits[-1].items() >= AHEAD.items()) == first, text

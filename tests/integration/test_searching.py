@@ -71,7 +71,7 @@ def test_every_part_of_a_text_is_found_by_the_indexes_as_it_is_in_the_rows(
     for part in sorted(parts - {""}):
         counts = counted(asked, {"q": part})
         assert counts[0] == counts[1], part
-        expected = sum(part.lower() in "\0".join(map(str, row[2:-1])).lower() for row in rows if part.isascii())
+        expected = sum(part.lower() in "\0".join(searched(row, part)).lower() for row in rows if part.isascii())
         assert counts[0] >= expected, part
 
     filters = {(name, row[place]) for place, name in enumerate(names[2:7], 2) for row in rows[:60] if row[place]}
@@ -81,7 +81,14 @@ def test_every_part_of_a_text_is_found_by_the_indexes_as_it_is_in_the_rows(
             assert counts[0] == counts[1] > 0, (name, pattern)
 
 
-def test_an_id_is_found_by_any_part_of_it(database: Database, asked: ClickHouse) -> None:
+def searched(row: list[object], part: str) -> list[str]:
+    """The texts of a row in which a part is looked for: a number not in a request's id of hexadecimal digits."""
+    *texts, request_id = map(str, row[2:-1])
+    number = not re.search("[a-z]", part, re.IGNORECASE) and re.fullmatch("[0-9a-f-]*", request_id)
+    return texts if number else [*texts, request_id]
+
+
+def test_an_id_is_found_by_any_part_of_it_that_is_no_number(database: Database, asked: ClickHouse) -> None:
     event_id, request_id = "0190a2b3-c4d5-7e6f-8091-a2b3c4d5e6f7", "0123456789abcdef0123456789abcdef"
     database.client.insert(
         "api_requests",
@@ -89,10 +96,27 @@ def test_an_id_is_found_by_any_part_of_it(database: Database, asked: ClickHouse)
         column_names=["event_id", "request_id", "requested_at"],
     )
     ids = (event_id, request_id)
-    for text in (*ids, *map(str.upper, ids), event_id[:8], event_id[5:21], request_id[3:7], request_id[4:9], "0190"):
+    for text in (*ids, *map(str.upper, ids), event_id[:8], event_id[5:21], request_id[6:11], request_id[4:], "0a"):
         assert counted(asked, {"q": text}) == [1, 1], text
-    for text in (f"{event_id[:-1]}8", "4321", "a2b3c5"):
+    for text in (f"{event_id[:-1]}8", "4321", "a2b3c5", event_id[:4], "8091-", request_id[:9]):
         assert counted(asked, {"q": text}) == [0, 0], text
+
+
+def test_an_id_of_numbers_is_found_as_a_whole(database: Database, asked: ClickHouse) -> None:
+    whole, of_a_crm = "00000000-0000-4000-8000-000000001505", "CRM-1505"
+    database.client.insert(
+        "api_requests",
+        [
+            [uuid.UUID(event_id), request_id, dt.datetime(2026, 11, 1, tzinfo=dt.UTC), number]
+            for number, (event_id, request_id) in enumerate(
+                [(whole, ""), (str(uuid.uuid4()), whole), (whole, of_a_crm)]
+            )
+        ],
+        column_names=["event_id", "request_id", "requested_at", "kafka_offset"],
+    )
+    assert counted(asked, {"q": whole}) == [3, 3]
+    assert counted(asked, {"q": "1505"}) == [1, 1]
+    assert counted(asked, {"request_id": whole}) == [1, 1]
 
 
 def test_an_address_is_found_by_any_part_of_it(database: Database, asked: ClickHouse) -> None:
