@@ -71,6 +71,7 @@ docs: setup
 
 schemas: setup
 	$(BIN)/python -m schemas.generate
+	$(BIN)/python -m tests.tables
 
 screenshots: setup
 	$(BIN)/python -m tests.browser.screenshots

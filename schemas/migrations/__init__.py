@@ -1,13 +1,24 @@
-"""The ClickHouse schema as numbered `.sql` files, and what applies them."""
+"""The ClickHouse schema as numbered `.sql` files, and what applies them.
+
+`schemas/tables.sql` is what all of them make. A new database is made from it, which takes a twentieth of their time.
+"""
 
 from __future__ import annotations
 
 import re
+import time
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from clickhouse_connect.driver.exceptions import Error
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+#: Longest that another process is given to make the tables of a new database, in seconds.
+MAKING_SECONDS = 5.0
+#: ClickHouse's error code.
+_TABLE_EXISTS = 57
 
 
 def statements(sql: str) -> list[str]:
@@ -19,28 +30,93 @@ def statements(sql: str) -> list[str]:
 def apply(client: Client, database: str) -> list[str]:
     """Make `database` if need be, bring it to the newest schema, and leave the client working on it.
 
-    Every statement is idempotent (`IF NOT EXISTS` and the like; a test runs each twice), so a run that was cut short
-    is repeated and two processes may apply the same migration at once.
+    Two processes may do so at once. One that was cut short is repeated.
 
     Args:
         client: connected to the server; a database that does not exist yet cannot be connected to.
 
     Returns:
-        Names of the migrations applied now, oldest first.
+        What was made now: the tables of a new database, or the names of the migrations applied, oldest first.
     """
-    client.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", parameters={"name": database}, use_database=False)
-    client.database = database
+    _use(client, database)
+    if not _tables(client) and (made := _make(client)):
+        return made
+    # Tables without a migration: another process is making them, or was killed.
+    deadline = time.monotonic() + MAKING_SECONDS
+    while not _done(client) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return migrate(client, database)
+
+
+def migrate(client: Client, database: str) -> list[str]:
+    """`apply`, in any database one migration at a time.
+
+    Every statement is idempotent (`IF NOT EXISTS` and the like; a test runs each twice).
+    """
+    _use(client, database)
     client.command(
         "CREATE TABLE IF NOT EXISTS schema_migrations (name String, applied_at DateTime DEFAULT now()) "
         "ENGINE = ReplacingMergeTree(applied_at) ORDER BY name COMMENT 'Migrations that were applied'"
     )
-    done = {row[0] for row in client.query("SELECT name FROM schema_migrations").result_rows}
+    done = _done(client)
     applied = []
-    for file in sorted(resources.files(__package__).iterdir(), key=lambda entry: entry.name):
-        if not file.name.endswith(".sql") or file.name in done:
+    for name, sql in _files():
+        if name in done:
             continue
+        for statement in statements(sql):
+            client.command(statement)
+        _record(client, [name])
+        applied.append(name)
+    return applied
+
+
+def written(client: Client) -> str:
+    """The tables and views of the client's database as SQL that makes them again, in any database."""
+    found = client.query(
+        "SELECT formatQuery(create_table_query) FROM system.tables WHERE database = {name:String} "
+        "ORDER BY engine LIKE '%View', name",
+        parameters={"name": client.database},
+    ).result_rows
+    return "\n".join(f"{row[0].replace(f'{client.database}.', '')};\n" for row in found)
+
+
+def _make(client: Client) -> list[str]:
+    """Make all tables, unless another process does; their names, none then."""
+    file = resources.files("schemas") / "tables.sql"
+    try:
         for statement in statements(file.read_text(encoding="utf-8")):
             client.command(statement)
-        client.insert("schema_migrations", [[file.name]], column_names=["name"])
-        applied.append(file.name)
-    return applied
+    except Error as error:
+        if error.code != _TABLE_EXISTS:
+            raise
+        return []
+    _record(client, [name for name, _ in _files()])
+    return sorted(_tables(client))
+
+
+def _use(client: Client, database: str) -> None:
+    client.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", parameters={"name": database}, use_database=False)
+    client.database = database
+
+
+def _files() -> list[tuple[str, str]]:
+    """Names and texts of the migrations, oldest first."""
+    files = [file for file in resources.files(__package__).iterdir() if file.name.endswith(".sql")]
+    return [(file.name, file.read_text(encoding="utf-8")) for file in sorted(files, key=lambda file: file.name)]
+
+
+def _tables(client: Client) -> set[str]:
+    return {
+        row[0] for row in client.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows
+    }
+
+
+def _done(client: Client) -> set[str]:
+    """The migrations that were applied."""
+    if "schema_migrations" not in _tables(client):
+        return set()
+    return {row[0] for row in client.query("SELECT name FROM schema_migrations").result_rows}
+
+
+def _record(client: Client, names: list[str]) -> None:
+    client.insert("schema_migrations", [[name] for name in names], column_names=["name"])
