@@ -88,6 +88,11 @@ def search(report: Report, text: str, bind: Bind, *, indexed: bool = True) -> st
     return f"({' OR '.join(found)})" if len(found) > 1 else found[0]
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is not looked for in ids of hexadecimal digits, though they may have it."""
+    return bool(re.fullmatch("[-0-9]+", text)) and not _UUID.fullmatch(text)
+
+
 def is_told_ahead(text: str) -> bool:
     """Whether few rows that have a text are found soonest if the indexes of all parts are asked before any is read.
 
@@ -246,7 +251,7 @@ def _any(columns: Sequence[Column], text: str, needle: Callable[[], str]) -> str
                 tests.append(f"({_OTHERS_THAN_IPV4.format(name)} AND {part})" if _GROUP.fullmatch(text) else part)
             case "array":
                 tests.append(f"arrayExists(item -> {position}(item, {needle()}) > 0, {name})")
-            case _ if name == "request_id" and re.fullmatch("[-0-9]+", text) and not _UUID.fullmatch(text):
+            case _ if name == "request_id" and is_number(text):
                 tests.append(f"({position}({name}, {needle()}) > 0 AND NOT match({name}, '{_REQUEST_ID}'))")
             case _ if column.choices:
                 tests.append(f"{position}(toString({name}), {needle()}) > 0")

@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import current_user
 
-from dashboard import dates, export, i18n, rows, tail, times, values
+from dashboard import dates, export, i18n, rows, searching, tail, times, values
 from dashboard.address import Address
 from dashboard.columns import ADMIN_CHANGES, FIELD, Report
 from dashboard.filters import FilterError, FilterErrors, Query, decode, exact, parse
@@ -146,7 +146,7 @@ def show_list(layout: Layout) -> ResponseReturnValue:
             zone_name=i18n.zone().key,
             cell_filter=cell_filter(base.setting("live", "1") if shown.get("live") else base),
             clip=values.CLIP_IN_LIST,
-            contains=_contains(shown["query"], base),
+            wider=_wider(shown["query"], base),
         ),
         status,
     )
@@ -310,8 +310,8 @@ def cell_filter(base: Address) -> Callable[[str, object], str]:
     return lambda name, value: to(name)(exact("" if value is None else str(value)))
 
 
-def _contains(query: Query | None, base: Address) -> list[tuple[str, Address]]:
-    """For an empty result: each exact text filter, and the page where it may stand anywhere in the value."""
+def _wider(query: Query | None, base: Address) -> list[tuple[str, Address]]:
+    """For an empty result: where else a text may be, in words and as a page."""
     if query is None:
         return []
     found = []
@@ -320,8 +320,12 @@ def _contains(query: Query | None, base: Address) -> list[tuple[str, Address]]:
             continue
         for value in condition.values:
             if value and "*" not in value:
+                label = gettext("Search for %(text)s, anywhere in the value", text=values.cell(f"*{value}*", 60))
                 target = base.without(condition.column.name, value).adding(condition.column.name, f"*{value}*")
-                found.append((f"*{value}*", target))
+                found.append((label, target))
+    for text in filter(searching.is_number, query.q):
+        label = gettext("Search for %(text)s in the ids of requests", text=values.cell(text, 60))
+        found.append((label, base.without("q", text).adding("request_id", f"*{text}*")))
     return found
 
 

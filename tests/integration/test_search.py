@@ -181,6 +181,19 @@ def test_several_texts_must_all_be_there_and_excluded_ones_nowhere(site: Site, u
     assert api_rows(user, "q=pim0042&-q=PATCH") == rows_of(site, f"SELECT event_id FROM api_requests WHERE {without}")
 
 
+def test_where_nothing_has_a_number_a_link_looks_for_it_in_the_ids_of_requests(site: Site, user: FlaskClient) -> None:
+    row = report_data.api_requests()[0] | {"user": "by-id", "request_id": "4f00a987650321aa4f00a987650321aa"}
+    report_data.insert(site.client, "api_requests", [row])
+    page = user.get("/api-requests?user=by-id&q=98765032").text
+    assert "Nada coincide con estos filtros" in page
+    found = re.search(r'href="([^"]*)">Buscar 98765032 en los identificadores de peticiones<', page)
+    assert found
+    target = html.unescape(found[1])
+    assert target == "/api-requests?user=by-id&request_id=*98765032*"
+    assert "4f00a987650321aa4f00a987650321aa" in user.get(target + "&columns=request_id").text
+    assert "identificadores de peticiones" not in user.get("/api-requests?user=nobody&q=pim98765032").text
+
+
 def test_the_bar_replaces_the_filters_and_leaves_the_rest(user: FlaskClient) -> None:
     page = user.get("/api-requests?user=crm-a&sort=-response_ms&per_page=50&q=pim&page=2").text
     assert bar_of(page) == "usuario:crm-a pim"
