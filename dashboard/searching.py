@@ -94,9 +94,9 @@ def is_number(text: str) -> bool:
 
 
 def is_told_ahead(text: str) -> bool:
-    """Whether few rows that have a text are found soonest if the indexes of all parts are asked before any is read.
+    """Whether a text that few rows have is found sooner if the indexes of all parts are asked before any row is read.
 
-    Any row may have a part of an id; and a short number enough rows of the first parts.
+    Not a part of an id, which any row may have, nor a short number, which enough rows of the first parts have.
     """
     if text.isdecimal() and len(text) < LEAST_NUMBER:
         return False

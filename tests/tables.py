@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import clickhouse_connect
+from clickhouse_connect.driver.client import Client
 
 from deploy.embedded import clickhouse
 from schemas import migrations
@@ -16,13 +17,23 @@ HEAD = "-- What all migrations make; a new database is made from it. `make schem
 FILE = Path(migrations.__file__).parents[1] / "tables.sql"
 
 
+def written(client: Client) -> str:
+    """The tables and views of the client's database as SQL that makes them again, in any database."""
+    found = client.query(
+        "SELECT formatQuery(create_table_query) FROM system.tables WHERE database = {name:String} "
+        "ORDER BY engine LIKE '%View', name",
+        parameters={"name": client.database},
+    ).result_rows
+    return HEAD + "\n".join(f"{row[0].replace(f'{client.database}.', '')};\n" for row in found)
+
+
 def migrated(url: str, name: str) -> str:
     """What the migrations make of an empty database of that name, one after the other, as SQL."""
     client = clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False)
     migrations.migrate(client, name)
-    text = migrations.written(client)
+    text = written(client)
     client.close()
-    return HEAD + text
+    return text
 
 
 def main() -> None:

@@ -70,18 +70,8 @@ def migrate(client: Client, database: str) -> list[str]:
     return applied
 
 
-def written(client: Client) -> str:
-    """The tables and views of the client's database as SQL that makes them again, in any database."""
-    found = client.query(
-        "SELECT formatQuery(create_table_query) FROM system.tables WHERE database = {name:String} "
-        "ORDER BY engine LIKE '%View', name",
-        parameters={"name": client.database},
-    ).result_rows
-    return "\n".join(f"{row[0].replace(f'{client.database}.', '')};\n" for row in found)
-
-
 def _make(client: Client) -> list[str]:
-    """Make all tables, unless another process does; their names, none then."""
+    """Make all tables of an empty database; their names, none if another process makes some."""
     file = resources.files("schemas") / "tables.sql"
     try:
         for statement in statements(file.read_text(encoding="utf-8")):
