@@ -271,6 +271,14 @@ def test_search_looks_at_numbers_addresses_and_ids_only_when_they_can_match() ->
         assert "status_code" not in query(f"q={quote(other)}").where()[0]
 
 
+def test_callers_are_asked_for_a_group_of_an_address_by_the_index_where_it_has_four_digits() -> None:
+    for text in ("2001", "beef"):
+        assert JOINED[1] in query(f"q={text}").where()[0]
+        assert "NOT BETWEEN" not in query(f"q={text}").where()[0]
+    for text in ("200", "be"):
+        assert JOINED[1] not in query(f"q={text}").where()[0]
+
+
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.name)
 def test_ids_are_not_looked_into_for_a_number(report: Report) -> None:
     for text in ("1505", "965123456", "2026-11-30"):
