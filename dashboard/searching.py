@@ -28,8 +28,8 @@ SHORTEST, SHORTEST_HEX = 3, 4
 MOST_WORDS, MOST_PARTS = 16, 2
 #: Shorter parts are in too many words for that.
 LEAST_PART = 6
-#: A number of fewer digits is in one row of some thousand.
-LEAST_NUMBER = 5
+#: A number of fewer digits is in one row of a hundred thousand or more; those of a large month fill a page.
+LEAST_NUMBER = 6
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 #: What is looked for in ids of hexadecimal digits; a number would be in very many of them by accident.
 _IN_AN_ID = re.compile(rf"(?=.*[a-f])[-0-9a-f]+|{_UUID.pattern}", re.IGNORECASE)

@@ -341,7 +341,7 @@ def test_all_indexes_are_asked_first_only_for_what_few_rows_and_no_id_may_have(
 ) -> None:
     # As if none of the newest rows had it.
     monkeypatch.setattr(paging, "FIRST_ROWS", 0)
-    for text, first in (("pim012345", True), ("42421", True), ("4242", False), ("4242a", False)):
+    for text, first in (("pim012345", True), ("424212", True), ("42421", False), ("42421a", False)):
         connection = Explained(settings)
         paging.window(connection, query(q=text))
         assert (connection.limits[-1].items() >= AHEAD.items()) == first, text

@@ -287,12 +287,12 @@ def test_ids_are_not_looked_into_for_a_number(report: Report) -> None:
         assert "event_id" in query(f"q={text}", report).where()[0]
 
 
-@pytest.mark.parametrize("text", ["pim012345", "MiFibra", "Agüero", "10.1.17.2", "A4:BA:76:01:02:03", "r-1", "20412"])
+@pytest.mark.parametrize("text", ["pim012345", "MiFibra", "Agüero", "10.1.17.2", "A4:BA:76:01:02:03", "r-1", "965123"])
 def test_what_few_rows_have_is_told_ahead(text: str) -> None:
     assert searching.is_told_ahead(text)
 
 
-@pytest.mark.parametrize("text", ["777", "1505", "deadbeef", "0190a2b3-c4d5", "1e9"])
+@pytest.mark.parametrize("text", ["777", "20412", "deadbeef", "0190a2b3-c4d5", "1e9"])
 def test_what_any_row_or_many_may_have_is_not(text: str) -> None:
     assert not searching.is_told_ahead(text)
 
