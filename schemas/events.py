@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 
@@ -21,23 +21,20 @@ AwareTime = Annotated[dt.datetime, msgspec.Meta(tz=True, description="RFC 3339, 
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What the event types have in common.
 
-    `TYPE` is the CloudEvents type, `TOPIC` the Kafka topic.
+    `TYPE` is the CloudEvents type, `TOPIC` the Kafka topic, `TIME` the field that says when it happened. The
+    `key` of each is the Kafka key: events with the same key keep their order.
     """
 
     TYPE: ClassVar[str]
     TOPIC: ClassVar[str]
+    TIME: ClassVar[str]
 
     event_id: Annotated[uuid.UUID, msgspec.Meta(description="Unique per event; version 7 from our producers")]
 
     @property
     def time(self) -> dt.datetime:
         """When it happened."""
-        raise NotImplementedError
-
-    @property
-    def key(self) -> str:
-        """The Kafka key: events with the same key keep their order."""
-        raise NotImplementedError
+        return cast(dt.datetime, getattr(self, self.TIME))
 
     def headers(self, source: str) -> list[tuple[str, bytes]]:
         """CloudEvents attributes as Kafka headers (Kafka protocol binding 1.0.2, binary mode).
@@ -67,6 +64,7 @@ class ApiRequest(Event, kw_only=True, omit_defaults=True):
 
     TYPE = "krill.api.request.v1"
     TOPIC = topics.API_REQUESTS
+    TIME = "requested_at"
 
     requested_at: AwareTime
     method: str
@@ -93,10 +91,6 @@ class ApiRequest(Event, kw_only=True, omit_defaults=True):
     ] = None
 
     @property
-    def time(self) -> dt.datetime:
-        return self.requested_at
-
-    @property
     def key(self) -> str:
         return self.user or "Anonymous"
 
@@ -114,6 +108,7 @@ class AdminChange(Event, kw_only=True, omit_defaults=True):
 
     TYPE = "krill.admin.change.v1"
     TOPIC = topics.ADMIN_CHANGES
+    TIME = "changed_at"
 
     changed_at: AwareTime
     action: Literal["addition", "change", "deletion"]
@@ -127,10 +122,6 @@ class AdminChange(Event, kw_only=True, omit_defaults=True):
     changes: list[FieldChange] | None = None
     remote_addr: str | None = None
     request_id: str | None = None
-
-    @property
-    def time(self) -> dt.datetime:
-        return self.changed_at
 
     @property
     def key(self) -> str:

@@ -21,11 +21,11 @@ def test_every_column_and_table_has_a_comment(database: Database) -> None:
         parameters={"name": database.name},
     ).result_rows
     assert bare == []
-    tables = database.client.query(
+    undescribed = database.client.query(
         "SELECT name FROM system.tables WHERE database = {name:String} AND comment = ''",
         parameters={"name": database.name},
     ).result_rows
-    assert tables == []
+    assert undescribed == []
 
 
 def test_the_written_tables_are_those_that_the_migrations_make(clickhouse: str) -> None:
@@ -54,6 +54,18 @@ def test_a_first_run_that_was_cut_short_is_finished(
     monkeypatch.setattr(migrations, "MAKING_SECONDS", 0.0)
     assert migrations.apply(client, name)
     assert parts(client) == parts(database.client)
+    databases.drop(client)
+
+
+def test_tables_that_another_process_is_making_are_waited_for(clickhouse: str) -> None:
+    name = f"test_{uuid.uuid4().hex}"
+    client, other = databases.create(clickhouse, name), databases.create(clickhouse, name)
+    made = other.query("SELECT name FROM schema_migrations").result_rows
+    client.command("TRUNCATE TABLE schema_migrations")
+    recording = threading.Timer(0.5, lambda: other.insert("schema_migrations", made, column_names=["name"]))
+    recording.start()
+    assert migrations.apply(client, name) == []
+    recording.join()
     databases.drop(client)
 
 
