@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from dashboard import jsontext, searching, times
+from dashboard import fields, jsontext, searching, times
 from dashboard.columns import FIELD, Column
 
 #: Takes a value and its ClickHouse type, returns the placeholder that stands for it.
@@ -107,20 +107,25 @@ def _test(column: Column, value: str, zone: ZoneInfo, bind: Bind, indexed: bool 
 
 def _payload(key: str, value: str, bind: Bind, indexed: bool) -> str:
     """The field is in a payload of the request, at any depth, and has the value."""
-    found, texts = jsontext.key(key), list[jsontext.Pieces]([[key]])
+    pieces, found = _pieces(value), jsontext.key(key)
+    texts: list[jsontext.Pieces] = [[key]]
     if compared := _comparison(value, bind):
         pattern = bind(f"{found}{jsontext.NUMBER}{jsontext.END}", "String")
-        test = f"arrayExists(item -> {compared}, extractAll({{}}, {pattern}))"
+        tests = _in_a_payload(f"arrayExists(item -> {compared}, extractAll({{}}, {pattern}))")
+    elif indexed and None not in pieces and (told := fields.looked_up(key, "".join(filter(None, pieces)), bind)):
+        return told
     else:
-        pieces = _pieces(value)
         # Of any value at all, objects and lists included, the key is enough.
         pattern = found if value and not any(pieces) else f"{found}{jsontext.value(pieces)}{jsontext.END}"
-        test = f"match({{}}, {bind(pattern, 'String')})"
+        tests = _in_a_payload(f"match({{}}, {bind(pattern, 'String')})")
         texts.append(pieces)
-    tests = " OR ".join(test.replace("{}", column) for column in ("query_params", "data", "response"))
     # The index leaves few rows to look at.
     held = searching.holding(texts, bind) if indexed else ""
     return f"{held} AND ({tests})" if held else tests
+
+
+def _in_a_payload(test: str) -> str:
+    return " OR ".join(test.replace("{}", column) for column in ("query_params", "data", "response"))
 
 
 def _changed(key: str, value: str, bind: Bind) -> str:

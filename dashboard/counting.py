@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dashboard import hours, lookups, paging
-from dashboard.clickhouse import AHEAD, ClickHouse, QueryTooSlow, matching
+from dashboard.clickhouse import AHEAD, UNPROJECTED, ClickHouse, QueryTooSlow, matching
 from dashboard.columns import API_REQUESTS
 from dashboard.filters import Query
 
@@ -74,9 +74,12 @@ def _all(clickhouse: ClickHouse, query: Query, **limits: float) -> Count:
     if hours.covered(query):
         return Count(hours.count(clickhouse, query))
     condition, parameters = query.where(indexed=not lookups.known(query))
-    # How many rows a table has, ClickHouse knows without reading them.
-    source = matching(query.report.table, condition, "1") if condition else query.report.table
-    return Count(clickhouse.query(f"SELECT count() FROM {source}", parameters, **AHEAD, **limits)[0][0])
+    if condition and not query.searches:
+        source, settings = matching(query.report.table, condition, "1"), AHEAD
+    else:
+        # How many rows a table has, or one value of a field, ClickHouse knows without reading them.
+        source, settings = query.report.table + (f" WHERE {condition}" if condition else ""), {**AHEAD, **UNPROJECTED}
+    return Count(clickhouse.query(f"SELECT count() FROM {source}", parameters, **settings, **limits)[0][0])
 
 
 def _common(clickhouse: ClickHouse, query: Query, limits: Mapping[str, float]) -> bool:

@@ -5,8 +5,10 @@ A quoted text before a colon can be nothing but a key: within a string its quote
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from itertools import product
 
 #: What a value is asked for with: a plain text, or None for any text.
 Pieces = Sequence[str | None]
@@ -15,7 +17,7 @@ Pieces = Sequence[str | None]
 NUMBER = r'"?(-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"?'
 END = r"\s*(?:[,}\]]|$)"
 
-_SHORT = {'"': r'\\"', "\\": r"\\\\", "/": r"\\/", "\b": r"\\b", "\f": r"\\f", "\n": r"\\n", "\r": r"\\r", "\t": r"\\t"}
+_SHORT = {'"': r"\"", "\\": r"\\", "/": r"\/", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _ONE_WAY = "A-Za-z0-9 _.:,@-"
 _PLAIN, _NOT_PLAIN = re.compile(f"[{_ONE_WAY}]"), re.compile(f"[^{_ONE_WAY}]+")
 _BARE = re.compile(r"[-+0-9.A-Za-z]*")
@@ -48,20 +50,38 @@ def escaped(character: str) -> str:
     return "".join(f"u{unit}" for unit in _units(character))
 
 
+def is_bare(text: str) -> bool:
+    """Whether a text may be a value without quotes."""
+    return bool(_BARE.fullmatch(text))
+
+
+def spellings(text: str, most: int) -> list[str]:
+    """All ways to write a text within quotes; none if there are more than `most`."""
+    ways = [_ways(character) for character in text]
+    return ["".join(written) for written in product(*ways)] if math.prod(map(len, ways)) <= most else []
+
+
 def _string(text: str) -> str:
     """A text within quotes, whichever of its characters were escaped."""
     return "".join(_character(character) for character in text)
 
 
 def _character(character: str) -> str:
+    ways = [re.escape(way) for way in _ways(character)]
+    return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
+
+
+def _ways(character: str) -> list[str]:
+    """How a character may be written."""
     if _PLAIN.fullmatch(character):
-        return re.escape(character)
-    ways = ["(?i:" + "".join(rf"\\u{unit}" for unit in _units(character)) + ")"]
+        return [character]
+    units = product(*(sorted({digit, digit.upper()}) for digit in "".join(_units(character))))
+    ways = [re.sub("....", r"\\u\g<0>", "".join(digits)) for digits in units]
     if character in _SHORT:
         ways.append(_SHORT[character])
     if character >= " " and character not in '"\\':
-        ways.append(re.escape(character))
-    return f"(?:{'|'.join(ways)})"
+        ways.append(character)
+    return ways
 
 
 def _units(character: str) -> list[str]:

@@ -58,7 +58,8 @@ def settings(clickhouse: str) -> Iterator[Settings]:
         "'crm-' || toString(number % 50), '/api/v2/isp/cpes/{id}/', ['GET', 'PATCH'][number % 2 + 1], "
         "[200, 404, 500][number % 3 + 1], 'cpe', toString(number), '/api/v2/isp/cpes/' || toString(number) || '/', "
         "'r' || toString(number), number % 900 + if(number % 20000 = 1, 1000, 0), "
-        "'{\"name\": \"pim' || leftPad(toString(number), 6, '0') || '\"}', "
+        "'{\"name\": \"pim' || leftPad(toString(number), 6, '0') || '\", \"olt\": ' || toString(intDiv(number, 400)) "
+        "|| '}', "
         f"if(number < {NEEDLES}, 'xneedle' || toString(number % 100) || 'x', ''), number "
         f"FROM numbers({ROWS})",
         settings={"async_insert": 0},
@@ -280,7 +281,8 @@ def test_a_page_of_a_users_requests_reads_their_hours(settings: Settings) -> Non
         ({"field.name": "pim012345"}, "plain_words"),
         ({"field.name": "pim01234*"}, "plain_words"),
         ({"field.name": "+34965123456"}, "<Combined skip indexes>"),
-        ({"field.name": "Zoë Agüero"}, "<Combined skip indexes>"),
+        ({"field.name": "Zoë Agüe*o"}, "<Combined skip indexes>"),
+        ({"field.name": "Zoë Agüero"}, "fields"),
         ({"path": "*/12345/"}, "<Combined skip indexes>"),
         ({"path": "*/777/", "user": "crm-27"}, "plain_words"),
         ({"request_id": "r777"}, "request_id_index"),
@@ -292,6 +294,16 @@ def test_a_rare_value_is_found_by_its_index(settings: Settings, args: dict[str, 
     [plan] = plans(settings, lambda store: store.count(query(**args), 5))
     left, before = granules(plan, index)
     assert left <= before / 4
+
+
+def test_a_field_is_counted_and_found_by_its_index_alone(settings: Settings) -> None:
+    asked = query(**{"field.olt": "77"})
+    [count] = plans(settings, lambda store: store.count(asked, 5))
+    assert "Trivial count from text index (fields" in count
+    _, page, *_ = plans(settings, lambda store: store.page(asked))
+    left, before = granules(page, "fields")
+    assert left <= 1 < before
+    assert "data" not in page
 
 
 def test_a_part_of_very_many_words_is_found_by_their_index(settings: Settings) -> None:

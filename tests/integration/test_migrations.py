@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 import uuid
 
 import clickhouse_connect
@@ -102,6 +103,20 @@ def test_minutes_that_were_kept_become_a_view(database: Database) -> None:
         assert database.client.query(f"SELECT sum(count), sum(errors) FROM {view}").result_rows == [(1, 1)]
     left = database.client.query("SELECT name FROM system.tables WHERE database = currentDatabase()")
     assert ("api_requests_per_minute_feed",) not in left.result_rows
+
+
+def test_rows_that_were_there_before_their_index_of_fields_get_it(database: Database) -> None:
+    client = database.client
+    client.command("ALTER TABLE api_requests DROP INDEX fields", settings={"mutations_sync": 1})
+    client.insert("api_requests", [['{"name":"pim"}']], column_names=["data"])
+    client.command("DELETE FROM schema_migrations WHERE name = '0015_fields.sql'")
+    assert migrations.apply(client, database.name) == ["0015_fields.sql"]
+    waiting = "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND NOT is_done"
+    deadline = time.monotonic() + 30
+    while client.query(waiting).result_rows != [(0,)] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    sizes = "SELECT data_compressed_bytes > 0 FROM system.data_skipping_indices WHERE name = 'fields' "
+    assert client.query(f"{sizes} AND database = currentDatabase()").result_rows == [(1,)]
 
 
 def test_processes_that_start_together_do_not_disturb_each_other(clickhouse: str) -> None:
