@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboard import (
@@ -62,6 +63,8 @@ DEAD_LETTER_BYTES = 64 * 1024
 #: Of a large value in a list: more than its cell shows.
 LIST_BYTES = 2000
 SUGGESTION_SECONDS = 2
+#: Rows that are read for others of the same milliseconds.
+SPARE = 50
 #: An event is first looked for so near to the time that its id tells.
 EVENT_REACH = dt.timedelta(hours=1)
 
@@ -127,9 +130,9 @@ class Store:
 
         found: Sequence[Sequence[Any]] | None = [] if window.empty else None
         if window.times and query.searches:
-            # That many rows of those times are those that match; a text would be looked for in all of their values.
-            near = ask(window.nearly(), len(window.times) + 1, 0)
-            found = near[window.skip :] if len(near) == len(window.times) else None
+            # A text would be looked for in all of their values.
+            near = ask(window.nearly(), len(window.times) + SPARE, 0)
+            found = self._matching(window, near, [column.name for column in columns])
         if found is None:
             found = ask(window.where(), query.per_page, window.skip)
         items = rows.items(columns, found, read_json)
@@ -140,6 +143,27 @@ class Store:
         count = self._counted(query, len(items), count_seconds) if known is None else Count(known)
         # Some may have come since they were counted.
         return Page(items, max(count.rows, shown), time.perf_counter() - start, count.more)
+
+    def _matching(
+        self, window: paging.Window, near: Sequence[Sequence[Any]], names: Sequence[str]
+    ) -> Sequence[Sequence[Any]] | None:
+        """The rows of a page, of those that are of its times; None if it is not told which."""
+        wanted = len(window.times)
+        if len(near) == wanted:
+            return near[window.skip :]
+        when, unique = window.query.report.time_column, "event_id"
+        if not wanted < len(near) < wanted + SPARE or not {when, unique} <= set(names):
+            return None
+        when_at, unique_at = names.index(when), names.index(unique)
+        # Others were in the same milliseconds.
+        shared = Counter(row[when_at] for row in near) - Counter(window.times)
+        condition, parameters = replace(window, times=tuple(shared)).where()
+        found = self._clickhouse.query(
+            f"SELECT {unique} FROM {window.query.report.table} WHERE {condition}", parameters, **SCATTERED
+        )
+        ids = {row[0] for row in found}
+        near = [row for row in near if row[when_at] not in shared or row[unique_at] in ids]
+        return near[window.skip :] if len(near) == wanted else None
 
     def _counted(self, query: Query, shown: int, seconds: float | None) -> Count:
         if seconds is None or not shown:

@@ -24,7 +24,7 @@ from dashboard import hours, paging, stream
 from dashboard.clickhouse import ClickHouse
 from dashboard.columns import ADMIN_CHANGES, API_REQUESTS, REPORTS, Report
 from dashboard.filters import FilterErrors, Query, decode, exact, parse
-from dashboard.store import Store
+from dashboard.store import SPARE, Store
 from schemas.settings import Settings
 from tests.conftest import Database
 from tests.integration import report_data
@@ -238,6 +238,64 @@ def test_pages_neither_repeat_nor_skip(store: Store, sort: str) -> None:
     if name != "remote_addr":
         keys = [item[name] for item in pages]
         assert [key for key, _ in groupby(keys)] == sorted(set(keys), reverse=sort.startswith("-"))
+
+
+def insert_moments(database: Database, rows: list[tuple[int, int, bool]]) -> None:
+    """Requests with these numbers as ids, in milliseconds from the start, of which some have the field `name`."""
+    database.client.insert(
+        "api_requests",
+        [
+            [uuid.UUID(int=id_), report_data.START + dt.timedelta(milliseconds=at), '{"name":"pim"}' * matches, offset]
+            for offset, (id_, at, matches) in enumerate(rows)
+        ],
+        column_names=["event_id", "requested_at", "data", "kafka_offset"],
+    )
+
+
+def pages(store: Store, asked: Query) -> list[int]:
+    """The offsets of the rows of all pages."""
+    found: list[int] = []
+    for number in range(1, 100):
+        items = store.page(asked.at(number), large=False).items
+        if not items:
+            break
+        assert len(items) == asked.per_page or not store.page(asked.at(number + 1), large=False).items
+        found += [item["kafka_offset"] for item in items]
+    return found
+
+
+@pytest.mark.parametrize("shared", [1, 2, 7, 80])
+@pytest.mark.parametrize("more", ["field.name=pim", "q=pim", "field.name=pim&columns=kafka_offset"])
+def test_a_page_has_none_of_the_other_rows_of_its_milliseconds(
+    empty: Store, database: Database, shared: int, more: str
+) -> None:
+    """So many rows in each, a third of which match, and some have the id of another."""
+    rows = [(number if number % 5 else 1000, number // shared, number % 3 == 0) for number in range(400)]
+    insert_moments(database, rows)
+    offsets = sorted(range(0, 400, 3), key=lambda offset: (offset // shared, rows[offset][0], offset))
+    assert pages(empty, query(f"{more}&per_page=25&sort=requested_at")) == offsets
+    assert pages(empty, query(f"{more}&per_page=25")) == offsets[::-1]
+
+
+@pytest.mark.parametrize(("others", "told"), [(SPARE - 2, True), (SPARE, False)])
+def test_which_rows_of_a_page_match_is_asked_of_those_that_share_a_millisecond(
+    empty: Store, database: Database, monkeypatch: pytest.MonkeyPatch, others: int, told: bool
+) -> None:
+    # The last rows that are read are of a millisecond with one more.
+    rows = [(number, 1, number < 24) for number in range(24 + others)]
+    insert_moments(database, [*rows, (2, 0, False), (1, 0, True)])
+    statements = []
+    ask = ClickHouse.query
+
+    def spied(self: ClickHouse, sql: str, *args: Any, **limits: Any) -> Any:
+        statements.append(sql)
+        return ask(self, sql, *args, **limits)
+
+    monkeypatch.setattr(ClickHouse, "query", spied)
+    page = empty.page(query("field.name=pim&per_page=25"), large=False, count_seconds=0)
+    assert [item["kafka_offset"] for item in page.items] == [*range(23, -1, -1), len(rows) + 1]
+    # Those that are not told are read again.
+    assert sum(sql.startswith("SELECT event_id, requested_at") for sql in statements) == (1 if told else 2)
 
 
 @pytest.mark.parametrize("column", [column.name for column in API_REQUESTS.columns if column.sortable])
