@@ -45,6 +45,7 @@ class Storage:
         self.database = Database(settings)
         self.floods = Floods(settings, self.database)
         self._stopping = threading.Event()
+        self._converting = threading.Lock()
 
     @cached_property
     def _producer(self) -> Producer:
@@ -73,7 +74,9 @@ class Storage:
         """
         self._check(batch)
         started = time.monotonic()
-        converted = convert(batch)
+        # Python makes two no sooner than one after the other; and together, they would wait for their inserts together.
+        with self._converting:
+            converted = convert(batch)
         table, rows = converted.table, converted.columns
         if batch.topic != topics.DEAD_LETTERS:
             self.floods.judge(batch.topic, 0 if rows is None else rows.num_rows, len(converted.dead))
