@@ -74,11 +74,13 @@ def _all(clickhouse: ClickHouse, query: Query, **limits: float) -> Count:
     if hours.covered(query):
         return Count(hours.count(clickhouse, query))
     condition, parameters = query.where(indexed=not lookups.known(query))
-    if condition and not query.searches:
-        source, settings = matching(query.report.table, condition, "1"), AHEAD
-    else:
-        # How many rows a table has, or one value of a field, ClickHouse knows without reading them.
-        source, settings = query.report.table + (f" WHERE {condition}" if condition else ""), {**AHEAD, **UNPROJECTED}
+    alone = query.searches and len(query.conditions) + len(query.q) + len(query.without_q) == 1
+    # How many rows a table has, or one value of a field, ClickHouse knows without reading them.
+    source, settings = query.report.table, AHEAD
+    if condition and alone:
+        source, settings = f"{source} WHERE {condition}", {**AHEAD, **UNPROJECTED}
+    elif condition:
+        source = matching(source, condition, "1")
     return Count(clickhouse.query(f"SELECT count() FROM {source}", parameters, **settings, **limits)[0][0])
 
 

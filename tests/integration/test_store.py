@@ -283,7 +283,7 @@ def test_which_rows_of_a_page_match_is_asked_of_those_that_share_a_millisecond(
 ) -> None:
     # The last rows that are read are of a millisecond with one more.
     rows = [(number, 1, number < 24) for number in range(24 + others)]
-    insert_moments(database, [*rows, (2, 0, False), (1, 0, True)])
+    insert_moments(database, [*rows, (1002, 0, False), (1001, 0, True)])
     statements = []
     ask = ClickHouse.query
 
