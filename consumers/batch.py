@@ -36,7 +36,6 @@ class Batch:
     Attributes:
         topic_id: Kafka's identity of the topic, as a UUID: a topic that was deleted and made again has another.
         replay: whether another worker planned the range and may have stored it, or a part of it.
-        unsure: whether its rows may be there under other boundaries: the commit that it begins at may be an old one.
         size: bytes of its messages.
         abandoned: set when the worker lost the partition or gave up waiting; the batch must not be stored any more.
     """
@@ -48,7 +47,6 @@ class Batch:
     end: int
     messages: list[Message]
     replay: bool = False
-    unsure: bool = False
     size: int = 0
     abandoned: threading.Event = field(default_factory=threading.Event)
 
@@ -60,16 +58,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a batch became: columns for its table (None without rows), dead letters, and the newest event's time.
-
-    `ahead` says whether rows behind the batch's range were found in the table.
-    """
+    """What a batch became: columns for its table (None without rows), dead letters, and the newest event's time."""
 
     table: tables.Table
     columns: pa.Table | None
     dead: list[DeadLetter]
     last_event_ms: int
-    ahead: bool = False
 
 
 class _Reject(Exception):

@@ -1,12 +1,18 @@
-"""The worker's ClickHouse: inserts that happen once or not at all, never late; plain queries beside them."""
+"""The worker's ClickHouse: inserts of what is not there yet, never late; plain queries beside them."""
+
+# What is put into SQL text here is our own names, numbers and identities of topics; the rest are parameters.
+# ruff: noqa: S608
 
 from __future__ import annotations
 
 import threading
 import time
 from typing import Any
+from uuid import UUID
 
 import clickhouse_connect
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
@@ -17,6 +23,12 @@ from schemas.settings import Settings
 ANSWER_SECONDS = 20
 #: ClickHouse refuses an insert that reaches it later than this after it was sent, and stops one that takes as long.
 INSERT_SECONDS = 25
+#: It looks whether the rows are there before it reads them all, and refuses them if that took longer.
+LOOK_SECONDS = 5
+#: Most ranges of time in which it looks: else it would read all between a few old events and the new ones.
+RANGES = 10
+#: Times that are closer, in milliseconds, are in one range: what lies between is less than is read at once.
+CLOSE_MS = 10_000
 
 # An insert is one block, so that it is atomic.
 INSERT_SETTINGS = {
@@ -28,6 +40,8 @@ INSERT_SETTINGS = {
     "min_insert_block_size_bytes": 1_073_741_824,
     "max_partitions_per_insert_block": 0,
     "max_execution_time": INSERT_SECONDS,
+    # What an insert looks for is never looked for again: no other query's place in the cache for it.
+    "use_query_condition_cache": 0,
     # Half of an insert's work; made at the first merge, until when a search reads the new rows themselves.
     "exclude_materialize_skip_indexes_on_insert": "plain_words, hex_words, address_words, mixed_words, fields",
 }
@@ -36,9 +50,41 @@ _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 
 def in_time() -> str:
-    """A condition that is true until the deadline of an insert sent now; then it fails the statement."""
+    """A condition that fails an insert, sent now, whose rows arrive after its deadline, or long after it was begun."""
     deadline = int((time.time() + INSERT_SECONDS) * 1000)
-    return f"NOT throwIf(now64(3) > fromUnixTimestamp64Milli({deadline}), 'this insert comes too late')"
+    return (
+        f"NOT throwIf(nowInBlock64(3) > least(fromUnixTimestamp64Milli({deadline}), "
+        f"now64(3) + INTERVAL {LOOK_SECONDS} SECOND), 'this insert comes too late')"
+    )
+
+
+def missing(table: Table, columns: pa.Table) -> str:
+    """A condition that is true of the rows that are not `stored`; of all, where a table's rows have no time."""
+    return f"kafka_offset NOT IN ({stored(table, columns)})" if table.time else "true"
+
+
+def stored(table: Table, columns: pa.Table) -> str:
+    """A query for the offsets of these rows that are in `table` already; they are of one partition of one topic."""
+    topic_id, partition = (columns[name][0].as_py() for name in ("kafka_topic_id", "kafka_partition"))
+    offsets = columns["kafka_offset"].to_numpy()
+    # The time is the table's sorting key: without it, every part that holds the offsets would be read.
+    times = " OR ".join(
+        f"{table.time} BETWEEN fromUnixTimestamp64Milli({first}) AND fromUnixTimestamp64Milli({last})"
+        for first, last in _ranges(columns[table.time].cast(pa.int64()).to_numpy())
+    )
+    return (
+        f"SELECT kafka_offset FROM {table.name} WHERE kafka_topic_id = '{UUID(bytes=topic_id)}' "
+        f"AND kafka_partition = {partition} AND kafka_offset BETWEEN {offsets.min()} AND {offsets.max()} AND ({times})"
+    )
+
+
+def _ranges(times: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """At most `RANGES` that hold all times, both ends included; of the gaps, the widest lie between them."""
+    times = np.sort(times)
+    gaps = np.diff(times)
+    cuts = np.flatnonzero(gaps > CLOSE_MS)
+    cuts = np.sort(cuts[np.argsort(gaps[cuts])[-(RANGES - 1) :]])
+    return list(zip(times[[0, *cuts + 1]].tolist(), times[[*cuts, -1]].tolist(), strict=True))
 
 
 class Database:
@@ -69,15 +115,19 @@ class Database:
         return client
 
     def insert(self, table: Table, columns: pa.Table, token: str) -> None:
-        """Insert `columns`, unless an insert with the same token was there before or the deadline has passed."""
+        """Insert the rows that are not there, unless the deadline has passed or the same token was there before.
+
+        ClickHouse looks what is there when it begins with the insert, so that one that was held up on its way does not
+        repeat what came under another token meanwhile.
+        """
         names = ", ".join(columns.schema.names)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, columns.schema, options=_COMPRESSED) as stream:
             stream.write_table(columns)
         structure = self._structure(table, columns.schema.names).replace("\\", "\\\\").replace("'", "\\'")
         self.client.command(
-            f"INSERT INTO {table.name} ({names}) SELECT {names} FROM input('{structure}') "  # noqa: S608 - our names
-            f"WHERE {in_time()} FORMAT ArrowStream",
+            f"INSERT INTO {table.name} ({names}) SELECT {names} FROM input('{structure}') "
+            f"WHERE {in_time()} AND {missing(table, columns)} FORMAT ArrowStream",
             data=sink.getvalue().to_pybytes(),
             settings={**INSERT_SETTINGS, "insert_deduplication_token": token},
         )

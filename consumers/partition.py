@@ -66,7 +66,6 @@ class Partition:
         self.committed = start
         self.plan = plan if plan is not None and plan > start else None
         self.replay = self.plan is not None  # the range must be read again as it was
-        self.unsure = True  # until no rows are found behind a range: a late commit may have put the group back
         self.position = start
         self.deleted_to = start  # Kafka has nothing below any more
         self.fetched: deque[Message] = deque()
@@ -127,7 +126,7 @@ class Partition:
         self.oldest = time.monotonic()
         return Batch(
             self.topic, self.topic_id, self.number, self.stored, end, messages,
-            self.replay, self.unsure, sum(map(len, messages)),
+            self.replay, sum(map(len, messages)),
         )  # fmt: skip
 
     def skip(self, low: int) -> int:
@@ -154,7 +153,6 @@ class Partition:
         self.stored = batch.end
         self.plan = None
         self.replay = False
-        self.unsure = converted.ahead
         self.last_event_ms = max(self.last_event_ms, converted.last_event_ms)
         self.idle_since = time.monotonic()
 

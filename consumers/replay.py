@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from consumers import kafka
 from consumers.batch import Batch, Converted, convert
 from consumers.partition import Mark
-from consumers.ranges import settle, stored_offsets
+from consumers.ranges import settle
 
 if TYPE_CHECKING:
     from consumers.storage import Storage
@@ -72,16 +72,6 @@ def batches(reader: kafka.Reader, what: Range) -> Iterator[Batch]:
     yield from reader.batches(what.topic, what.topic_id, what.partition, what.start, what.end)
 
 
-def known(storage: Storage, batch: Batch) -> set[int]:
-    """Offsets of the batch's range that are dead letters, or were until an operator dropped them."""
-    where = "kafka_topic = {topic:String}"
-    return {
-        offset
-        for table in ("dead_letters", "dropped_letters")
-        for offset in stored_offsets(storage.database, batch, table, where, topic=batch.topic)
-    }
-
-
 def restore(storage: Storage, batch: Batch) -> int:
     """Store what is missing of a range that was committed, so that no insert of it is still under way.
 
@@ -94,15 +84,25 @@ def restore(storage: Storage, batch: Batch) -> int:
     Raises:
         ClickHouseError, KafkaException, NotSettled, OSError: not done; it may be repeated.
     """
-    there = known(storage, batch)
+    there = _offsets(storage, batch, "dead_letters") | _offsets(storage, batch, "dropped_letters")
     converted = _without(convert(batch), there)
     missing = 0
     if converted.dead:
-        there |= set(stored_offsets(storage.database, batch, converted.table.name))
+        there |= _offsets(storage, batch, converted.table.name)
         letters = [letter for letter in converted.dead if letter.offset not in there]
         storage.send(batch, letters)
         missing = len(letters)
     return missing + settle(storage.database, batch, converted)
+
+
+def _offsets(storage: Storage, batch: Batch, table: str) -> set[int]:
+    """Offsets of the batch's range that are in `table`."""
+    sql = (
+        f"SELECT DISTINCT kafka_offset FROM {table} WHERE kafka_topic = {{topic:String}} "  # noqa: S608 - our names
+        f"AND kafka_topic_id = {{topic_id:UUID}} AND kafka_partition = {batch.partition} "
+        f"AND kafka_offset >= {batch.start} AND kafka_offset < {batch.end}"
+    )
+    return {row[0] for row in storage.database.rows(sql, topic=batch.topic, topic_id=batch.topic_id)}
 
 
 def _without(converted: Converted, offsets: set[int]) -> Converted:

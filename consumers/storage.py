@@ -7,7 +7,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -19,7 +18,7 @@ from consumers.batch import Batch, Converted, convert
 from consumers.database import Database
 from consumers.dead_letters import DeadLetter
 from consumers.flood import Floods
-from consumers.ranges import NotSettled, absent, rows_behind, settle, untouched
+from consumers.ranges import NotSettled, settle
 from schemas import topics
 from schemas.settings import Settings
 
@@ -88,9 +87,6 @@ class Storage:
             self._insert(batch, converted)
             metrics.STORED.labels(table.name).inc(rows.num_rows)
             metrics.BATCH_ROWS.labels(table.name).observe(rows.num_rows)
-        if batch.unsure and table is not tables.DEAD_LETTERS:
-            ahead, _ = self._again("check", batch, lambda: rows_behind(self.database, batch, table.name))
-            converted = replace(converted, ahead=ahead)
         metrics.BATCH_SECONDS.labels(table.name).observe(time.monotonic() - started)
         return converted
 
@@ -101,16 +97,9 @@ class Storage:
             # Its sorting key makes repeated letters one, so no token is needed; and none can be lost with one.
             self._again("insert", batch, lambda: self.database.insert(table, rows, f"{batch.token}:{uuid.uuid4()}"))
             return
-        whole = rows
-        if batch.unsure:
-            lost, _ = self._again("check", batch, lambda: absent(self.database, batch, converted))
-            whole = untouched(converted, lost)
-        failures = 0
-        if whole.num_rows:
-            _, failures = self._again("insert", batch, lambda: self.database.insert(table, whole, batch.token))
-        if failures or batch.replay or whole.num_rows < rows.num_rows:
-            # ClickHouse may have dropped the rows because of a token that outlived a crash when its rows did not; and
-            # of what is there under other boundaries, some may be missing.
+        _, failures = self._again("insert", batch, lambda: self.database.insert(table, rows, batch.token))
+        if failures or batch.replay:
+            # ClickHouse may have dropped the rows because of a token that outlived a crash when its rows did not.
             check = partial(self._check, batch)
             self._again("check", batch, lambda: self._settle(batch, converted, check))
 

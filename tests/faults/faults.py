@@ -14,11 +14,14 @@ from functools import partial
 from itertools import product
 from random import Random
 
+from confluent_kafka.admin import AdminClient
+
+from consumers import kafka
 from schemas import topics
 from tests.faults.checker import is_stored
 from tests.faults.cluster import PLACING_SECONDS, Cluster, Worker
 from tests.faults.load import Load
-from tests.faults.proxy import Trap, Verdict, is_commit, is_insert
+from tests.faults.proxy import Trap, Verdict, is_commit, is_insert, place_of
 
 #: Seconds after which a worker that says nothing has lost its partitions for sure (its session lasts 8).
 PAST_SESSION = 9.5
@@ -256,6 +259,37 @@ def insert_arrives_late(scene: Scene) -> bool:
         trap.connection.cut_client()
     scene.cluster.later(scene.some(0.2, 8), trap.let_go)
     return placed
+
+
+@fault("commit and insert arrive late")
+def commit_and_insert_arrive_late(scene: Scene) -> bool:
+    """A commit that was repeated arrives behind later ones; the worker dies, and its insert from there comes later yet.
+
+    The next owner begins at the old commit, and its ranges have other boundaries than that insert.
+    """
+    cluster = scene.cluster
+    events = kafka.topic_ids(AdminClient(cluster.direct.kafka()), [topics.API_REQUESTS, topics.ADMIN_CHANGES]).values()
+    commit = Trap("request", lambda request: is_commit(request) and (place_of(request) or ("",))[0] in events)
+    cluster.kafka_proxy.set(commit)
+    cluster.until(commit.caught.is_set, PLACING_SECONDS)
+    cluster.kafka_proxy.unset(commit)
+    if not commit.connection:
+        return False
+    commit.connection.cut_client()
+    *partition, offset = place_of(commit.request) or ()
+
+    def behind(request: bytes) -> bool:
+        *place, start = place_of(request) or (0,)
+        return is_insert(request) and place == partition and start > offset
+
+    insert = Trap("request", behind)
+    worker = cluster.trap_insert(insert)
+    commit.let_go()
+    if worker:
+        cluster.sleep(0.5)  # the broker takes the commit
+        cluster.kill_worker(worker, scene.some(0, 3))
+    cluster.later(PAST_SESSION + scene.some(0, 6), insert.let_go)
+    return worker is not None
 
 
 @fault("workers added and removed")

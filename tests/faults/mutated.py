@@ -1,4 +1,4 @@
-"""A worker with one protection taken out, for the checker's tests: `python -m tests.faults.mutated MUTATION`."""
+"""A worker with protections taken out, for the checker's tests: `python -m tests.faults.mutated MUTATION`."""
 
 from __future__ import annotations
 
@@ -37,27 +37,36 @@ def commit_before_insert() -> None:
     change_commits(change)
 
 
-def no_plan() -> None:
-    """A commit does not say which range is being stored."""
+def no_look() -> None:
+    """An insert does not look which of its rows are there. What else is taken out of commits comes before."""
+    from consumers import database
+
+    database.missing = lambda table, columns: "true"
+
+
+def neither_plan_nor_look() -> None:
+    """A commit does not say which range is being stored either."""
     change_commits(
         lambda place: TopicPartition(
             place.topic, place.partition, place.offset, PLAN.sub("", place.metadata or "").strip()
         )
     )
+    no_look()
 
 
-def no_token() -> None:
+def neither_token_nor_look() -> None:
     """Each insert has a token of its own."""
     from consumers.batch import Batch
 
     Batch.token = property(lambda batch: str(uuid.uuid4()))  # type: ignore[assignment,method-assign]
+    no_look()
 
 
 MUTATIONS = {
     "none": lambda: None,
     "commit before insert": commit_before_insert,
-    "no plan": no_plan,
-    "no token": no_token,
+    "neither plan nor look": neither_plan_nor_look,
+    "neither token nor look": neither_token_nor_look,
 }
 
 

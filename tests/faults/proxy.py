@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -15,6 +16,10 @@ Verdict = Literal["pass", "cut"] | bytes
 #: Longest that a trap which nobody lets go holds a message, in seconds.
 LONGEST_HOLD = 90.0
 OFFSET_COMMIT = 8
+#: Partition and offset of a commit of ours, and the topic id that its metadata begins with; of an insert, what its
+#: token begins with.
+COMMITTED = re.compile(rb"(.{4})(.{8}).{4}.topic ([0-9a-f-]{36})", re.DOTALL)
+INSERTED = re.compile(rb"insert_deduplication_token=([0-9a-f-]{36})%3A(\d+)%3A(\d+)")
 
 
 class Trap:
@@ -30,6 +35,7 @@ class Trap:
         self.matches = matches
         self.caught = threading.Event()
         self.connection: Connection | None = None
+        self.request = b""
         self._verdict: Verdict = "cut"
         self._gone = threading.Event()
 
@@ -38,8 +44,9 @@ class Trap:
         self._verdict = verdict
         self._gone.set()
 
-    def hold(self, connection: Connection) -> Verdict:
+    def hold(self, request: bytes, connection: Connection) -> Verdict:
         """Called by the connection's thread."""
+        self.request = request
         self.connection = connection
         self.caught.set()
         self._gone.wait(LONGEST_HOLD)
@@ -170,7 +177,7 @@ class Proxy:
                 trap = None  # laid at several proxies, and another one was first
             if trap is not None:
                 self._traps.remove(trap)
-        return "pass" if trap is None else trap.hold(connection)
+        return "pass" if trap is None else trap.hold(request, connection)
 
     def wait(self, connection: Connection) -> None:
         """Wait as long as messages of this connection are delayed or held."""
@@ -250,3 +257,12 @@ def is_insert(request: bytes) -> bool:
 def is_commit(frame: bytes) -> bool:
     """Whether a request to Kafka commits offsets."""
     return int.from_bytes(frame[4:6]) == OFFSET_COMMIT
+
+
+def place_of(request: bytes) -> tuple[str, int, int] | None:
+    """Topic id, partition and first offset of the range that a commit plans, or an insert stores."""
+    if is_commit(request) and (found := COMMITTED.search(request)):
+        return found[3].decode(), int.from_bytes(found[1]), int.from_bytes(found[2])
+    if is_insert(request) and (found := INSERTED.search(request[:4000])):
+        return found[1].decode(), int(found[2]), int(found[3])
+    return None

@@ -1,4 +1,4 @@
-"""The checker finds the loss and the doubles of workers that have one protection less, and none of the whole one."""
+"""The checker finds the loss and the doubles of workers that lack protections, and none of the whole one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SESSION = (
 )
 LOSING = "commit before insert"
 #: Frozen; their insert arrives when its rows were stored by the next owner of the partition, which is they as well.
-LATE = ("none", "no plan", "no token")
+LATE = ("none", "neither plan nor look", "neither token nor look")
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_an_offset_committed_before_the_insert_loses_events(findings: dict[str, 
 
 
 @pytest.mark.parametrize("mutation", LATE[1:])
-def test_without_plan_or_token_events_are_stored_twice(findings: dict[str, Findings], mutation: str) -> None:
+def test_without_a_look_and_plan_or_token_events_are_stored_twice(findings: dict[str, Findings], mutation: str) -> None:
     found = findings[mutation]
     assert found.twice
     assert not found.missing

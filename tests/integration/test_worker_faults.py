@@ -34,7 +34,7 @@ from schemas.migrations import apply
 from schemas.settings import Settings
 from tests.conftest import Database as Tables
 from tests.conftest import Server, free_port
-from tests.integration.test_verify import Krill, krill
+from tests.integration.test_verify import Krill, commit, krill
 from tests.integration.test_worker import Road, request, road, start_worker
 
 __all__ = ["krill", "road", "start_worker"]
@@ -53,10 +53,7 @@ def planned(road: Road, settings: Settings, number: int) -> Batch:
     end = reader.bounds(topics.API_REQUESTS, 0)[1]
     [batch] = reader.batches(topics.API_REQUESTS, identity, 0, start, end)
     reader.close()
-    consumer = Consumer(settings.kafka(group_id=settings.group))
-    mark = str(Mark(identity, end))
-    consumer.commit(offsets=[TopicPartition(topics.API_REQUESTS, 0, start, mark)], asynchronous=False)
-    consumer.close()
+    commit(settings, [TopicPartition(topics.API_REQUESTS, 0, start, str(Mark(identity, end)))])
     return batch
 
 
@@ -80,19 +77,34 @@ def test_a_group_that_was_put_back_stores_nothing_twice(
 ) -> None:
     batch = planned(road, settings, 90)
     Storage(settings).store(batch)
-    consumer = Consumer(settings.kafka(group_id=settings.group))
     # Before the plan, and without one or with that of a next owner, which went away before it stored anything: what
     # follows has other boundaries than what was stored.
     mark = Mark(batch.topic_id, batch.end + 10 if planned_again else None)
-    place = TopicPartition(topics.API_REQUESTS, 0, batch.start + 30, str(mark))
-    consumer.commit(offsets=[place], asynchronous=False)
-    consumer.close()
+    commit(settings, [TopicPartition(topics.API_REQUESTS, 0, batch.start + 30, str(mark))])
     for _ in range(10):
         road.producer.produce(topics.API_REQUESTS, request(user="behind"), partition=0)
     road.flush()
     start_worker()
     road.wait("api_requests", 10, "user = 'behind'")
     assert road.count("api_requests") == 100
+
+
+def test_an_insert_that_arrives_after_the_group_was_put_back_adds_nothing(
+    road: Road, settings: Settings, start_worker: Start
+) -> None:
+    batch = planned(road, settings, 90)
+    first, held = (
+        replace(batch, start=batch.start + start, end=batch.start + end, messages=batch.messages[start:end])
+        for start, end in ((0, 30), (30, 60))
+    )
+    Storage(settings).store(first)
+    commit(settings, [TopicPartition(topics.API_REQUESTS, 0, batch.start + 10, str(Mark(batch.topic_id)))])
+    start_worker()
+    road.wait("api_requests", 90)
+    converted = convert(held)
+    assert converted.columns is not None
+    Database(settings).insert(converted.table, converted.columns, held.token)
+    assert road.count("api_requests") == 90
 
 
 @pytest.mark.parametrize("planned_before", [True, False], ids=["planned", "not planned"])
@@ -108,10 +120,7 @@ def test_what_kafka_deleted_before_it_was_read_is_counted_and_passed(
     worker.wait(30)
     batch = planned(road, settings, 100)
     if not planned_before:
-        consumer = Consumer(settings.kafka(group_id=settings.group))
-        place = TopicPartition(topics.API_REQUESTS, 0, batch.start, str(Mark(batch.topic_id)))
-        consumer.commit(offsets=[place], asynchronous=False)
-        consumer.close()
+        commit(settings, [TopicPartition(topics.API_REQUESTS, 0, batch.start, str(Mark(batch.topic_id)))])
     admin = AdminClient(settings.kafka())
 
     def delete(end: int) -> None:
@@ -174,16 +183,39 @@ def test_settling_is_idempotent(road: Road, settings: Settings) -> None:
     assert road.count("api_requests") == 50
 
 
+def replaced(columns: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    place = columns.schema.get_field_index(name)
+    field = columns.schema.field(place)
+    return columns.set_column(place, field, pa.array(values, field.type))
+
+
+def test_an_insert_adds_the_rows_that_are_not_there(road: Road, settings: Settings) -> None:
+    converted = convert(planned(road, settings, 60))
+    table, columns, now = converted.table, converted.columns, dt.datetime.now(dt.UTC)
+    assert columns is not None
+    # Over more months, and with more gaps between, than are looked at one by one.
+    columns = replaced(columns, table.time, [now - dt.timedelta(days=n % 20 * 30, seconds=n) for n in range(60)])
+    database = Database(settings)
+    database.insert(table, columns.slice(20, 25), "of other boundaries")
+    assert road.count("api_requests") == 25
+    database.insert(table, columns, "the whole")
+    assert road.count("api_requests") == 60
+    database.insert(table, replaced(columns, "kafka_partition", [1] * 60), "of another partition")
+    database.insert(table, replaced(columns, "kafka_topic_id", [bytes(16)] * 60), "of another topic")
+    assert road.count("api_requests") == 180
+    places = "kafka_topic_id, kafka_partition, kafka_offset"
+    [[different]] = road.client.query(f"SELECT uniqExact({places}) FROM api_requests").result_rows
+    assert different == 180
+
+
 def test_what_is_missing_in_two_months_may_arrive_a_month_at_a_time(
     road: Road, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = planned(road, settings, 40)
     converted = convert(batch)
     assert converted.columns is not None
-    place = converted.columns.schema.get_field_index("requested_at")
-    field = converted.columns.schema.field(place)
-    times = pa.array([dt.datetime(2026, 9 + n % 2, 10, tzinfo=dt.UTC) for n in range(40)], field.type)
-    converted = replace(converted, columns=converted.columns.set_column(place, field, times))
+    times = [dt.datetime(2026, 9 + n % 2, 10, tzinfo=dt.UTC) for n in range(40)]
+    converted = replace(converted, columns=replaced(converted.columns, "requested_at", times))
     assert converted.columns is not None
     gone, next_owner = Database(settings), Database(settings)
     next_owner.insert(converted.table, converted.columns.slice(0, 10), "of other boundaries")
@@ -191,13 +223,10 @@ def test_what_is_missing_in_two_months_may_arrive_a_month_at_a_time(
     monkeypatch.setattr(gone, "insert", lambda *insert: sent.append(insert))
     with pytest.raises(NotSettled):
         settle(gone, batch, converted)
-    sent = [insert for insert in sent if insert[2].endswith(":0")]
-    for table, rows, token in sent:
-        if (september := rows.filter(pc.equal(pc.month(rows["requested_at"]), 9))).num_rows:
-            next_owner.insert(table, september, token)
+    [(table, rows, token)] = [insert for insert in sent if insert[2].endswith(":0")]
+    next_owner.insert(table, rows.filter(pc.equal(pc.month(rows["requested_at"]), 9)), token)
     assert settle(next_owner, batch, converted) == 15
-    for insert in sent:
-        next_owner.insert(*insert)
+    next_owner.insert(table, rows, token)
     assert road.count("api_requests") == 40
 
 
@@ -215,7 +244,27 @@ def test_an_insert_that_comes_too_late_is_refused(
     monkeypatch.undo()
     Database(settings).insert(converted.table, converted.columns, batch.token)
     Database(settings).insert(converted.table, converted.columns, batch.token)
-    assert road.count("api_requests") == 5, "a refused insert leaves no token behind, one that landed does"
+    assert road.count("api_requests") == 5, "a refused insert leaves no token behind"
+
+
+def test_a_token_counts_though_its_rows_are_gone(road: Road, settings: Settings) -> None:
+    batch = planned(road, settings, 5)
+    converted = convert(batch)
+    assert converted.columns is not None
+    Database(settings).insert(converted.table, converted.columns, batch.token)
+    road.remove("api_requests", "1")
+    Database(settings).insert(converted.table, converted.columns, batch.token)
+    assert road.count("api_requests") == 0
+
+
+def test_rows_that_arrive_long_after_their_insert_was_begun_are_refused(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowly = "SELECT * FROM (SELECT * FROM numbers(4) WHERE sleepEachRow(0.4) = 0 SETTINGS max_block_size = 1)"
+    assert len(road.client.query(f"{slowly} WHERE {worker_database.in_time()}").result_rows) == 4
+    monkeypatch.setattr(worker_database, "LOOK_SECONDS", 1)
+    with pytest.raises(ClickHouseError, match="too late"):
+        road.client.query(f"{slowly} WHERE {worker_database.in_time()}")
 
 
 def test_a_broker_that_restarts_and_a_topic_that_is_made_again(
