@@ -306,12 +306,12 @@ class Cluster:
         self.later(seconds, lambda: self.start_worker(worker))
 
     def start_worker(self, worker: Worker) -> None:
-        """Start a worker that was stopped, as soon as it has ended."""
-        if worker.running:
-            self.later(0.2, lambda: self.start_worker(worker))
-        else:
+        """Start a worker that was stopped, as soon as it has ended; one that two faults stopped is started once."""
+        if not worker.running:
             worker.wanted = True
             worker.start()
+        elif not worker.wanted:
+            self.later(0.2, lambda: self.start_worker(worker))
 
     def freeze_worker(self, worker: Worker, seconds: float) -> None:
         """SIGSTOP a worker, and SIGCONT in so many seconds."""
