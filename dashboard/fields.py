@@ -41,7 +41,7 @@ def looked_up(name: str, value: str, bind: Bind) -> str:
     if not value or any(map(_UNTOLD.search, (*names, *values))):
         return ""
     written = [*(f'"{text}"' for text in values), *([value] if jsontext.is_bare(value) else [])]
-    tokens = [f'"{name}":{value}' for name, value in product(names, written)]
+    tokens = [f'"{left}":{right}' for left, right in product(names, written)]
     if not 0 < len(tokens) <= MOST_SPELLINGS:
         return ""
     return f"hasAnyTokens({_fields()}, {bind(','.join(tokens), 'String')}, {_TOKENIZER})"
