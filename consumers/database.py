@@ -12,7 +12,6 @@ from uuid import UUID
 
 import clickhouse_connect
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
@@ -23,12 +22,12 @@ from schemas.settings import Settings
 ANSWER_SECONDS = 20
 #: ClickHouse refuses an insert that reaches it later than this after it was sent, and stops one that takes as long.
 INSERT_SECONDS = 25
-#: It looks whether the rows are there before it reads them all, and refuses them if that took longer.
-LOOK_SECONDS = 5
-#: Most ranges of time in which it looks: else it would read all between a few old events and the new ones.
-RANGES = 10
-#: Times that are closer, in milliseconds, are in one range: what lies between is less than is read at once.
-CLOSE_MS = 10_000
+#: It looks which rows are there before it reads all that come, and refuses them if it took longer until then.
+LOOK_SECONDS = 10
+#: It looks in the spans of time, of so many milliseconds, that the rows are in, and not at all between a few old events
+#: and the new ones. The spans are wider if they would be more than so many: an insert's URL may have 8 KiB with most
+#: proxies.
+SPAN_MS, SPANS = 1_000, 200
 
 # An insert is one block, so that it is atomic.
 INSERT_SETTINGS = {
@@ -53,8 +52,9 @@ def in_time() -> str:
     """A condition that fails an insert, sent now, whose rows arrive after its deadline, or long after it was begun."""
     deadline = int((time.time() + INSERT_SECONDS) * 1000)
     return (
-        f"NOT throwIf(nowInBlock64(3) > least(fromUnixTimestamp64Milli({deadline}), "
-        f"now64(3) + INTERVAL {LOOK_SECONDS} SECOND), 'this insert comes too late')"
+        f"NOT throwIf(nowInBlock64(3) > fromUnixTimestamp64Milli({deadline}), 'this insert comes too late') "
+        f"AND NOT throwIf(nowInBlock64(3) > now64(3) + INTERVAL {LOOK_SECONDS} SECOND, "
+        f"'the rows of this insert took longer than {LOOK_SECONDS} s')"
     )
 
 
@@ -68,23 +68,15 @@ def stored(table: Table, columns: pa.Table) -> str:
     topic_id, partition = (columns[name][0].as_py() for name in ("kafka_topic_id", "kafka_partition"))
     offsets = columns["kafka_offset"].to_numpy()
     # The time is the table's sorting key: without it, every part that holds the offsets would be read.
-    times = " OR ".join(
-        f"{table.time} BETWEEN fromUnixTimestamp64Milli({first}) AND fromUnixTimestamp64Milli({last})"
-        for first, last in _ranges(columns[table.time].cast(pa.int64()).to_numpy())
-    )
+    times, width = columns[table.time].cast(pa.int64()).to_numpy(), SPAN_MS
+    while len(spans := np.unique(np.trunc(times / width).astype(int))) > SPANS:  # as ClickHouse divides
+        width *= 2
     return (
         f"SELECT kafka_offset FROM {table.name} WHERE kafka_topic_id = '{UUID(bytes=topic_id)}' "
-        f"AND kafka_partition = {partition} AND kafka_offset BETWEEN {offsets.min()} AND {offsets.max()} AND ({times})"
+        f"AND kafka_partition = {partition} AND kafka_offset BETWEEN {offsets.min()} AND {offsets.max()} "
+        f"AND {table.time} BETWEEN fromUnixTimestamp64Milli({times.min()}) AND fromUnixTimestamp64Milli({times.max()}) "
+        f"AND intDiv(toUnixTimestamp64Milli({table.time}), {width}) IN ({', '.join(map(str, spans))})"
     )
-
-
-def _ranges(times: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """At most `RANGES` that hold all times, both ends included; of the gaps, the widest lie between them."""
-    times = np.sort(times)
-    gaps = np.diff(times)
-    cuts = np.flatnonzero(gaps > CLOSE_MS)
-    cuts = np.sort(cuts[np.argsort(gaps[cuts])[-(RANGES - 1) :]])
-    return list(zip(times[[0, *cuts + 1]].tolist(), times[[*cuts, -1]].tolist(), strict=True))
 
 
 class Database:

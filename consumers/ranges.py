@@ -45,7 +45,8 @@ def settle(database: Database, batch: Batch, converted: Converted, check: Callab
     table, columns = converted.table, converted.columns
     found = 0
     for attempt in range(ATTEMPTS):
-        lost = absent(database, converted)
+        there = {row[0] for row in database.rows(stored(table, columns))}
+        lost = sorted(set(columns["kafka_offset"].to_pylist()) - there)
         if not lost:
             return found
         found = max(found, len(lost))
@@ -55,10 +56,3 @@ def settle(database: Database, batch: Batch, converted: Converted, check: Callab
         check()
         database.insert(table, columns, f"{batch.token}:missing:{names}:{attempt}")
     raise NotSettled(f"{batch.token}: rows are missing after {ATTEMPTS} inserts")
-
-
-def absent(database: Database, converted: Converted) -> list[int]:
-    """Offsets of the batch's rows that are not in its table, sorted. Raises: ClickHouseError, OSError."""
-    assert converted.columns is not None
-    there = {row[0] for row in database.rows(stored(converted.table, converted.columns))}
-    return sorted(set(converted.columns["kafka_offset"].to_pylist()) - there)

@@ -269,20 +269,20 @@ def commit_and_insert_arrive_late(scene: Scene) -> bool:
     """
     cluster = scene.cluster
     events = kafka.topic_ids(AdminClient(cluster.direct.kafka()), [topics.API_REQUESTS, topics.ADMIN_CHANGES]).values()
-    commit = Trap("request", lambda request: is_commit(request) and (place_of(request) or ("",))[0] in events)
+    commit = Trap("request", lambda request: is_commit(request) and place_of(request)[0] in events)
     cluster.kafka_proxy.set(commit)
     cluster.until(commit.caught.is_set, PLACING_SECONDS)
     cluster.kafka_proxy.unset(commit)
     if not commit.connection:
         return False
     commit.connection.cut_client()
-    *partition, offset = place_of(commit.request) or ()
+    topic_id, partition, offset = place_of(commit.request)
 
-    def behind(request: bytes) -> bool:
-        *place, start = place_of(request) or (0,)
-        return is_insert(request) and place == partition and start > offset
+    def is_behind(request: bytes) -> bool:
+        *place, start = place_of(request)
+        return is_insert(request) and place == [topic_id, partition] and start > offset
 
-    insert = Trap("request", behind)
+    insert = Trap("request", is_behind)
     worker = cluster.trap_insert(insert)
     commit.let_go()
     if worker:

@@ -259,10 +259,10 @@ def is_commit(frame: bytes) -> bool:
     return int.from_bytes(frame[4:6]) == OFFSET_COMMIT
 
 
-def place_of(request: bytes) -> tuple[str, int, int] | None:
-    """Topic id, partition and first offset of the range that a commit plans, or an insert stores."""
+def place_of(request: bytes) -> tuple[str, int, int]:
+    """Topic id, partition and first offset of the range that a commit plans, or an insert stores; else no topic id."""
     if is_commit(request) and (found := COMMITTED.search(request)):
         return found[3].decode(), int.from_bytes(found[1]), int.from_bytes(found[2])
     if is_insert(request) and (found := INSERTED.search(request[:4000])):
         return found[1].decode(), int(found[2]), int(found[3])
-    return None
+    return "", 0, 0

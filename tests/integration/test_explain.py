@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import clickhouse_connect
+import pyarrow as pa
 import pytest
 from werkzeug.datastructures import MultiDict
 
+from consumers import tables
+from consumers.database import Database, stored
 from dashboard import counting, facets, history, integrations, paging, rankings, trends
 from dashboard.clickhouse import AHEAD, ClickHouse, QueryTooSlow
 from dashboard.columns import API_REQUESTS
@@ -421,3 +425,20 @@ def test_a_row_and_its_object(settings: Settings) -> None:
     entries = [plan for plan in others if "PrimaryKey" in plan and "requested_at" in plan and "(by_object)" not in plan]
     left, before = granules(entries[0], "PrimaryKey")
     assert left <= 1 < before
+
+
+def test_an_insert_looks_for_its_rows_near_their_times_only(settings: Settings) -> None:
+    january = int(dt.datetime(2026, 1, 2, tzinfo=dt.UTC).timestamp() * 1000)
+    columns = pa.table(
+        {
+            "requested_at": pa.array([january, january + 120 * 86_400_000], pa.timestamp("ms", "UTC")),
+            "kafka_topic_id": [bytes(16)] * 2,
+            "kafka_partition": [0] * 2,
+            "kafka_offset": [0, ROWS],  # so that offsets leave none out
+        }
+    )
+    found = Database(settings).rows(f"EXPLAIN indexes = 1 {stored(tables.API_REQUESTS, columns)}")
+    plan = "\n".join(row[0] for row in found)
+    print(plan)
+    behind, before = granules(plan, "PrimaryKey")
+    assert behind == 2 < before / 10

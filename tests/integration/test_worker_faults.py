@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumers import database as worker_database
-from consumers import kafka
+from consumers import kafka, normalise
 from consumers.batch import Batch, convert
 from consumers.database import Database
 from consumers.partition import Mark
@@ -189,12 +189,24 @@ def replaced(columns: pa.Table, name: str, values: list[Any]) -> pa.Table:
     return columns.set_column(place, field, pa.array(values, field.type))
 
 
-def test_an_insert_adds_the_rows_that_are_not_there(road: Road, settings: Settings) -> None:
+@pytest.mark.parametrize("spans", [worker_database.SPANS, 7])
+def test_an_insert_adds_the_rows_that_are_not_there(
+    road: Road, settings: Settings, monkeypatch: pytest.MonkeyPatch, spans: int
+) -> None:
+    monkeypatch.setattr(worker_database, "SPANS", spans)
     converted = convert(planned(road, settings, 60))
     table, columns, now = converted.table, converted.columns, dt.datetime.now(dt.UTC)
     assert columns is not None
-    # Over more months, and with more gaps between, than are looked at one by one.
-    columns = replaced(columns, table.time, [now - dt.timedelta(days=n % 20 * 30, seconds=n) for n in range(60)])
+    times = [now - dt.timedelta(days=n % 20 * 30, seconds=n) for n in range(40)]
+    # On both sides of where a span ends, and of where they are counted from.
+    times += [dt.datetime.fromtimestamp(n * 10 - n % 2 / 1000, dt.UTC) for n in range(-8, 8)]
+    times += [
+        normalise.EARLIEST,
+        dt.datetime(1969, 7, 20, tzinfo=dt.UTC),
+        dt.datetime(2299, 12, 31, tzinfo=dt.UTC),
+        now,
+    ]
+    columns = replaced(columns, table.time, times)
     database = Database(settings)
     database.insert(table, columns.slice(20, 25), "of other boundaries")
     assert road.count("api_requests") == 25
@@ -236,8 +248,7 @@ def test_an_insert_that_comes_too_late_is_refused(
     batch = planned(road, settings, 5)
     converted = convert(batch)
     assert converted.columns is not None
-    monkeypatch.setattr(worker_database, "in_time", lambda: late)
-    late = "NOT throwIf(now64(3) > fromUnixTimestamp64Milli(1000000000000), 'this insert comes too late')"
+    monkeypatch.setattr(worker_database, "INSERT_SECONDS", -60)
     with pytest.raises(ClickHouseError, match="too late"):
         Database(settings).insert(converted.table, converted.columns, batch.token)
     assert road.count("api_requests") == 0
@@ -263,7 +274,7 @@ def test_rows_that_arrive_long_after_their_insert_was_begun_are_refused(
     slowly = "SELECT * FROM (SELECT * FROM numbers(4) WHERE sleepEachRow(0.4) = 0 SETTINGS max_block_size = 1)"
     assert len(road.client.query(f"{slowly} WHERE {worker_database.in_time()}").result_rows) == 4
     monkeypatch.setattr(worker_database, "LOOK_SECONDS", 1)
-    with pytest.raises(ClickHouseError, match="too late"):
+    with pytest.raises(ClickHouseError, match="longer than 1 s"):
         road.client.query(f"{slowly} WHERE {worker_database.in_time()}")
 
 

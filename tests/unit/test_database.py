@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 
 import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from consumers.database import CLOSE_MS, RANGES, stored
+from consumers.database import SPAN_MS, SPANS, stored
 from consumers.tables import API_REQUESTS
 
 DAY_MS = 86_400_000
-SPAN = re.compile(r"BETWEEN fromUnixTimestamp64Milli\((\d+)\) AND fromUnixTimestamp64Milli\((\d+)\)")
+LOOKED_IN = re.compile(r"intDiv\(toUnixTimestamp64Milli\(requested_at\), (\d+)\) IN \(([-0-9, ]+)\)$")
 
 
-def ranges(times: list[int]) -> list[tuple[int, int]]:
+def looked_in(times: list[int]) -> tuple[int, set[int]]:
+    """How wide the spans are, and which of them are looked in."""
     columns = pa.table(
         {
             "requested_at": pa.array(times, pa.timestamp("ms", "UTC")),
@@ -25,27 +25,23 @@ def ranges(times: list[int]) -> list[tuple[int, int]]:
             "kafka_offset": range(len(times)),
         }
     )
-    return [(int(first), int(last)) for first, last in SPAN.findall(stored(API_REQUESTS, columns))]
+    found = LOOKED_IN.search(stored(API_REQUESTS, columns))
+    assert found is not None
+    return int(found[1]), {int(span) for span in found[2].split(", ")}
 
 
-@given(st.lists(st.integers(0, 10 * DAY_MS) | st.integers(0, 20).map(lambda n: n * CLOSE_MS), min_size=1))
-@example([0])
-@example([n * DAY_MS for n in range(2 * RANGES)])
-def test_all_times_are_in_few_ranges(times: list[int]) -> None:
-    found = ranges(times)
-    assert len(found) <= RANGES
-    assert {end for one in found for end in one} <= set(times)
-    assert all(any(first <= time <= last for first, last in found) for time in times)
-    assert all(end + CLOSE_MS < begin for (_, end), (begin, _) in itertools.pairwise(found))
+@given(st.lists(st.integers(-10 * DAY_MS, 10 * DAY_MS) | st.integers(-20, 20).map(lambda n: n * SPAN_MS), min_size=1))
+@example([n * SPAN_MS for n in range(SPANS)])
+@example([n * SPAN_MS for n in range(SPANS + 1)])
+@example([n * DAY_MS for n in range(3 * SPANS)])
+def test_the_spans_of_all_times_and_no_others_are_looked_in(times: list[int]) -> None:
+    width, spans = looked_in(times)
+    assert spans == {abs(time) // width * (1 if time > 0 else -1) for time in times}
+    assert len(spans) <= SPANS
+    assert width == SPAN_MS or len(spans) >= SPANS // 2
 
 
-def test_of_old_events_and_new_ones_the_gaps_are_left_out() -> None:
+def test_nothing_is_looked_for_between_old_events_and_new_ones() -> None:
     now = 1_000 * DAY_MS
-    fresh = [now + n for n in range(500)]
-    assert ranges([now - 300 * DAY_MS, *fresh, now - DAY_MS]) == [
-        (now - 300 * DAY_MS, now - 300 * DAY_MS),
-        (now - DAY_MS, now - DAY_MS),
-        (now, now + 499),
-    ]
-    many = [now - n * n * DAY_MS for n in range(RANGES + 5)]
-    assert ranges([*fresh, *many])[-1] == (now - 5 * 5 * DAY_MS, now + 499), "the smallest gaps are looked through"
+    width, spans = looked_in([now - 300 * DAY_MS, *(now + n for n in range(500)), now - DAY_MS])
+    assert {span * width for span in spans} == {now - 300 * DAY_MS, now - DAY_MS, now}
