@@ -437,8 +437,6 @@ def test_an_insert_looks_for_its_rows_near_their_times_only(settings: Settings) 
             "kafka_offset": [0, ROWS],  # so that offsets leave none out
         }
     )
-    found = Database(settings).rows(f"EXPLAIN indexes = 1 {stored(tables.API_REQUESTS, columns)}")
-    plan = "\n".join(row[0] for row in found)
-    print(plan)
-    behind, before = granules(plan, "PrimaryKey")
+    plan = Database(settings).rows(f"EXPLAIN indexes = 1 {stored(tables.API_REQUESTS, columns)}")
+    behind, before = granules("\n".join(row[0] for row in plan), "PrimaryKey")
     assert behind == 2 < before / 10
