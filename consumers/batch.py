@@ -35,7 +35,8 @@ class Batch:
 
     Attributes:
         topic_id: Kafka's identity of the topic, as a UUID: a topic that was deleted and made again has another.
-        replay: whether another worker planned the range and may have stored it, or a part of it.
+        again: whether owners before have stored the range; what a crash took of it may be missing.
+        first: whether none of this owner's rows came before, so that those of another may be on their way.
         size: bytes of its messages.
         abandoned: set when the worker lost the partition or gave up waiting; the batch must not be stored any more.
     """
@@ -46,14 +47,13 @@ class Batch:
     start: int
     end: int
     messages: list[Message]
-    replay: bool = False
+    again: bool = False
+    first: bool = False
     size: int = 0
     abandoned: threading.Event = field(default_factory=threading.Event)
 
-    @property
-    def token(self) -> str:
-        """What names this range for good; ClickHouse drops a second insert with the same token."""
-        return f"{self.topic_id}:{self.partition}:{self.start}:{self.end}"
+    def __str__(self) -> str:
+        return f"{self.topic} [{self.partition}] {self.start}..{self.end - 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ _STREAMS = {
     ),
 }
 
-#: Topics whose messages become rows of a table of events.
-EVENT_TOPICS = frozenset(_STREAMS)
+#: The table of events that a topic's messages become rows of.
+EVENT_TABLES = {topic: stream.table for topic, stream in _STREAMS.items()}
 
 
 def _event_row(stream: _Stream, message: Message) -> tuple[Any, ...]:
@@ -188,7 +188,7 @@ def _together(stream: _Stream, batch: Batch, messages: list[Message], now: int) 
         own, known = stream.columns([message.value() for message in candidates])  # type: ignore[misc]
     except Exception:
         # Slower, but it stops nothing: one by one, each message that fails is a dead letter.
-        log.exception("%s: converted one by one", batch.token)
+        log.exception("%s: converted one by one", batch)
         return messages, []
     rest = [message for message, taken in zip(messages, plain, strict=True) if not taken]
     rest += compress(candidates, (~known).tolist())

@@ -13,6 +13,7 @@ from uuid import UUID
 import clickhouse_connect
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
 
 from consumers.tables import Table
@@ -58,6 +59,11 @@ def in_time() -> str:
     )
 
 
+def token(columns: pa.Table) -> str:
+    """What names an insert: the place of its first row. Of two that begin with the same row, ClickHouse drops one."""
+    return f"{_topic_id(columns)}:{_partition(columns)}:{pc.min(columns['kafka_offset'])}"
+
+
 def missing(table: Table, columns: pa.Table) -> str:
     """A condition that is true of the rows that are not `stored`; of all, where a table's rows have no time."""
     return f"kafka_offset NOT IN ({stored(table, columns)})" if table.time else "true"
@@ -65,18 +71,25 @@ def missing(table: Table, columns: pa.Table) -> str:
 
 def stored(table: Table, columns: pa.Table) -> str:
     """A query for the offsets of these rows that are in `table` already; they are of one partition of one topic."""
-    topic_id, partition = (columns[name][0].as_py() for name in ("kafka_topic_id", "kafka_partition"))
     offsets = columns["kafka_offset"].to_numpy()
     # The time is the table's sorting key: without it, every part that holds the offsets would be read.
     times, width = columns[table.time].cast(pa.int64()).to_numpy(), SPAN_MS
     while len(spans := np.unique(np.trunc(times / width).astype(int))) > SPANS:  # as ClickHouse divides
         width *= 2
     return (
-        f"SELECT kafka_offset FROM {table.name} WHERE kafka_topic_id = '{UUID(bytes=topic_id)}' "
-        f"AND kafka_partition = {partition} AND kafka_offset BETWEEN {offsets.min()} AND {offsets.max()} "
+        f"SELECT kafka_offset FROM {table.name} WHERE kafka_topic_id = '{_topic_id(columns)}' "
+        f"AND kafka_partition = {_partition(columns)} AND kafka_offset BETWEEN {offsets.min()} AND {offsets.max()} "
         f"AND {table.time} BETWEEN fromUnixTimestamp64Milli({times.min()}) AND fromUnixTimestamp64Milli({times.max()}) "
         f"AND intDiv(toUnixTimestamp64Milli({table.time}), {width}) IN ({', '.join(map(str, spans))})"
     )
+
+
+def _topic_id(columns: pa.Table) -> UUID:
+    return UUID(bytes=columns["kafka_topic_id"][0].as_py())
+
+
+def _partition(columns: pa.Table) -> int:
+    return int(columns["kafka_partition"][0].as_py())
 
 
 class Database:
@@ -106,11 +119,15 @@ class Database:
         client: Client = self._local.client
         return client
 
-    def insert(self, table: Table, columns: pa.Table, token: str) -> None:
-        """Insert the rows that are not there, unless the deadline has passed or the same token was there before.
+    def insert(self, table: Table, columns: pa.Table, attempt: str = "") -> None:
+        """Insert the rows that are not there, unless the deadline has passed or an insert of the same name was there.
 
         ClickHouse looks what is there when it begins with the insert, so that one that was held up on its way does not
-        repeat what came under another token meanwhile.
+        repeat what came under another name meanwhile.
+
+        Args:
+            columns: rows of one partition of one topic.
+            attempt: tells an insert from others that begin with the same row.
         """
         names = ", ".join(columns.schema.names)
         sink = pa.BufferOutputStream()
@@ -121,12 +138,21 @@ class Database:
             f"INSERT INTO {table.name} ({names}) SELECT {names} FROM input('{structure}') "
             f"WHERE {in_time()} AND {missing(table, columns)} FORMAT ArrowStream",
             data=sink.getvalue().to_pybytes(),
-            settings={**INSERT_SETTINGS, "insert_deduplication_token": token},
+            settings={**INSERT_SETTINGS, "insert_deduplication_token": f"{token(columns)}{attempt and ':'}{attempt}"},
         )
 
     def insert_rows(self, table: str, rows: list[list[Any]], columns: list[str]) -> None:
         """Insert a few rows as they are."""
         self.client.insert(table, rows, column_names=columns, settings={"async_insert": 0})
+
+    def stored_from(self, table: Table, topic_id: str, partition: int, offset: int) -> tuple[int, int]:
+        """How many rows a partition has from `offset` on, and the offset behind the last of them (0 without one)."""
+        [[count, end]] = self.rows(
+            f"SELECT count(), max(kafka_offset) + 1 FROM {table.name} WHERE kafka_topic_id = {{topic_id:UUID}} "
+            f"AND kafka_partition = {partition} AND kafka_offset >= {offset}",
+            topic_id=topic_id,
+        )
+        return count, end if count else 0
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """What a query finds; `parameters` are ClickHouse's `{name:Type}`."""

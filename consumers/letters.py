@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from consumers.batch import EVENT_TOPICS, Batch, convert
+from consumers.batch import EVENT_TABLES, Batch, convert
 from consumers.ranges import settle
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def replay(
     for letters in _pages(database, selection):
         looked += len(letters)
         first, last = letters[0], letters[-1]
-        if first.topic in EVENT_TOPICS:  # the others are no letters of ours
+        if first.topic in EVENT_TABLES:  # the others are no letters of ours
             batch = Batch(
                 first.topic, first.topic_id, first.partition, first.offset, last.offset + 1,
                 [cast("Message", _Message(letter)) for letter in letters],

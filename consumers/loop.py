@@ -11,7 +11,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from consumers import metrics
-from consumers.membership import Membership, Rejoin, Submit
+from consumers.membership import Ask, Membership, Rejoin, Submit
+from consumers.ranges import Overtaken
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,13 +26,15 @@ class Loop:
     """Runs in a thread of its own from `start()` to `stop()`.
 
     Args:
-        submit: takes a batch to be stored; the future ends when it is, or raises `Stopped` or `Flood`.
+        submit: takes a batch to be stored; the future ends when it is, or raises `Stopped`, `Flood` or `Overtaken`.
+        ask: finds the offset behind a partition's last row.
         stopped: the topics that a flood has stopped.
     """
 
-    def __init__(self, settings: Settings, submit: Submit, stopped: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, settings: Settings, submit: Submit, ask: Ask, stopped: Callable[[], frozenset[str]]) -> None:
         self._settings = settings
         self._submit = submit
+        self._ask = ask
         self._stopped = stopped
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="batch-loop")
@@ -62,7 +65,7 @@ class Loop:
         while not self._stopping.is_set():
             try:
                 membership = self._membership = Membership(
-                    self._settings, self._admin, self._submit, self._stopped, self._stopping
+                    self._settings, self._admin, self._submit, self._ask, self._stopped, self._stopping
                 )
                 try:
                     membership.run()
@@ -70,7 +73,7 @@ class Loop:
                 finally:
                     pause = PAUSE if membership.partitions else min(2 * pause, MAX_PAUSE)
                     membership.close()
-            except (KafkaException, Rejoin) as error:
+            except (KafkaException, Rejoin, Overtaken) as error:
                 self._error = str(error)
                 metrics.REJOINS.inc()
                 log.warning("leaving the group and joining it again in %.1f s: %s", pause, error)

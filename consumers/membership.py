@@ -1,9 +1,10 @@
-"""One membership of the consumer group, from joining to leaving: polls Kafka, plans and commits, hands out batches.
+"""One membership of the consumer group, from joining to leaving: polls Kafka, commits, hands out batches.
 
-A batch is a range [a, b) of one partition. Before it is stored, offset a is committed with the plan b: the same commit
-ends the range before it. A worker that takes the partition over reads exactly [a, b) again and stores it under the
-same token, so that ClickHouse drops what had landed. Kafka refuses commits of a worker that lost its membership;
-polling and committing happen in one thread, and only for partitions that are owned.
+A batch is a range [a, b) of one partition. Offset a is committed before the batch is stored: Kafka refuses commits of a
+worker that lost its membership. A worker that takes a partition over finds its last row in ClickHouse before it commits
+anything, and begins behind that row. If an insert of an owner before is still on its way, it begins there, too, and of
+two that begin with the same row, ClickHouse drops one. Polling and committing happen in one thread, and only for
+partitions that are owned.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from confluent_kafka import (
 from consumers import kafka, metrics
 from consumers.batch import Batch, Converted
 from consumers.flood import Flood
-from consumers.partition import Mark, Partition
+from consumers.partition import Partition, mark, marked
+from consumers.ranges import Overtaken
 from consumers.storage import Stopped
 from schemas import refusals, topics
 from schemas.settings import kafka_variable
@@ -55,7 +57,7 @@ HELD_BYTES = 40 * 1024 * 1024
 FETCH_BYTES = 4 * 1024 * 1024
 #: Once half a batch waits in as many partitions as are stored at a time, nothing is polled for so long.
 CROWDED_SECONDS = 1.0
-#: A stored range is committed without a plan once its partition has been idle for so long.
+#: What is stored is committed once its partition has been idle for so long.
 IDLE_SECONDS = 0.5
 #: Longest wait for batches in hand when partitions are taken away or the worker stops.
 DRAIN_SECONDS = 30.0
@@ -63,6 +65,8 @@ DRAIN_SECONDS = 30.0
 COMMIT_SECONDS = 5.0
 
 Submit = Callable[[Batch], "Future[Converted]"]
+#: Topic, its id, partition and offset; the future ends with the edge, or with None if ClickHouse does not answer.
+Ask = Callable[[str, str, int, int], "Future[int | None]"]
 
 
 class Rejoin(Exception):
@@ -73,7 +77,8 @@ class Membership:
     """Joins the group when made; `run()` until it raises or `stopping` is set, then `close()`.
 
     Args:
-        submit: takes a batch to be stored; the future ends when it is, or raises `Stopped` or `Flood`.
+        submit: takes a batch to be stored; the future ends when it is, or raises `Stopped`, `Flood` or `Overtaken`.
+        ask: finds the offset behind a partition's last row.
         stopped: the topics that a flood has stopped.
     """
 
@@ -82,12 +87,14 @@ class Membership:
         settings: Settings,
         admin: AdminClient,
         submit: Submit,
+        ask: Ask,
         stopped: Callable[[], frozenset[str]],
         stopping: threading.Event,
     ) -> None:
         self._settings = settings
         self._admin = admin
         self._submit = submit
+        self._ask = ask
         self._stopped = stopped
         self._stopping = stopping
         self._callback_error: Exception | None = None
@@ -105,7 +112,6 @@ class Membership:
                     enable_auto_commit=False,
                     enable_auto_offset_store=False,
                     auto_offset_reset="error",
-                    enable_partition_eof=True,
                     isolation_level="read_committed",
                     queued_max_messages_kbytes=16_384,
                     fetch_wait_max_ms=50,
@@ -128,7 +134,7 @@ class Membership:
         """Poll until `stopping` is set, then store and commit what is in hand.
 
         Raises:
-            Rejoin, KafkaException: what is in Kafka counts, not what is in memory.
+            Rejoin, Overtaken, KafkaException: what is in Kafka counts, not what is in memory.
         """
         while not self._stopping.is_set():
             messages = self._poll()
@@ -189,10 +195,7 @@ class Membership:
     def _take_error(self, topic: str, number: int, message: Message) -> None:
         partition, error = self.partitions.get((topic, number)), message.error()
         assert error is not None
-        if error.code() == KafkaError._PARTITION_EOF:
-            if partition is not None and not partition.stopped:
-                partition.position = max(partition.position, int(message.offset() or 0))
-        elif partition is None:
+        if partition is None:
             log.warning("Kafka: %s", error.str())
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._skip_to_existing(partition)
@@ -213,7 +216,7 @@ class Membership:
             log.error("%s: offset %d does not exist, Kafka's log ends at %d; reading it from its beginning, %d",
                       partition, begin, high, low)  # fmt: skip
             partition.abandon()
-            fresh = Partition(partition.topic, partition.topic_id, partition.number, low, None)
+            fresh = Partition(partition.topic, partition.topic_id, partition.number, low)
             fresh.end_offset = high
             self.partitions[partition.topic, partition.number] = fresh
         # librdkafka has stopped reading the partition, and refuses to seek.
@@ -231,10 +234,10 @@ class Membership:
                 self._set_stopped(partition, True)
         if partition.storing is None and partition.stopped != (partition.topic in self._stopped()):
             self._set_stopped(partition, not partition.stopped)
+        self._find_edge(partition)
         batch = partition.next_batch(self._settings.batch_rows, BATCH_BYTES, self._settings.batch_seconds)
         if batch is not None:
-            if not partition.replay:
-                self._commit(partition, batch.end)
+            self._commit(partition)
             partition.storing = (batch, self._submit(batch))
             return
         partition.pass_deleted()
@@ -243,7 +246,14 @@ class Membership:
             and partition.committed < partition.stored
             and time.monotonic() - partition.idle_since > IDLE_SECONDS
         ):
-            self._commit(partition, None)
+            self._commit(partition)
+
+    def _find_edge(self, partition: Partition) -> None:
+        """Ask where the rows of owners before end, once there are messages; again if ClickHouse did not answer."""
+        if partition.asking is not None and partition.asking.done():
+            partition.edge, partition.asking = partition.asking.result(), None
+        if partition.edge is None and partition.asking is None and partition.fetched:
+            partition.asking = self._ask(partition.topic, partition.topic_id, partition.number, partition.stored)
 
     def _set_stopped(self, partition: Partition, stopped: bool) -> None:
         """Stop reading a topic after a flood, or begin again where it was stopped."""
@@ -264,20 +274,20 @@ class Membership:
             if partition.stopped:
                 continue
             full = held > HELD_BYTES or len(partition.fetched) > 2 * self._settings.batch_rows
-            pause = not partition.needed and (full or (partition.paused and bool(partition.fetched)))
+            pause = full or (partition.paused and bool(partition.fetched))
             if pause != partition.paused:
                 place = TopicPartition(partition.topic, partition.number)
                 (self._consumer.pause if pause else self._consumer.resume)([place])
                 partition.paused = pause
 
-    def _commit(self, partition: Partition, plan: int | None) -> None:
-        """Commit what is stored, with the end of the range that is stored next.
+    def _commit(self, partition: Partition) -> None:
+        """Commit what is stored.
 
         Raises:
             KafkaException, Rejoin: it is not known what Kafka took, now or later; this membership must end.
         """
-        mark = str(Mark(partition.topic_id, plan))
-        place = TopicPartition(partition.topic, partition.number, partition.stored, mark)
+        metadata = mark(partition.topic_id)
+        place = TopicPartition(partition.topic, partition.number, partition.stored, metadata)
         started = time.monotonic()
         for result in self._consumer.commit(offsets=[place], asynchronous=False) or ():
             if result.error is not None:
@@ -285,7 +295,6 @@ class Membership:
         if time.monotonic() - started > COMMIT_SECONDS:
             raise Rejoin(f"a commit took {time.monotonic() - started:.0f} s")
         partition.committed = partition.stored
-        partition.plan = plan
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         identities = kafka.topic_ids(self._admin, {place.topic for place in assigned})
@@ -300,13 +309,11 @@ class Membership:
             low, high = consumer.get_watermark_offsets(
                 TopicPartition(place.topic, place.partition), timeout=kafka.TIMEOUT
             )
-            mark, start, identity = Mark.parse(place.metadata), place.offset, identities[place.topic]
-            if mark.topic_id not in ("", identity):
+            start, identity = place.offset, identities[place.topic]
+            if marked(place.metadata) not in ("", identity):
                 log.warning("%s [%d] was made again, beginning at its first message", place.topic, place.partition)
-                mark, start = Mark(), OFFSET_INVALID
-            partition = Partition(
-                place.topic, identity, place.partition, low if start == OFFSET_INVALID else start, mark.plan
-            )
+                start = OFFSET_INVALID
+            partition = Partition(place.topic, identity, place.partition, low if start == OFFSET_INVALID else start)
             partition.end_offset = high
             found.append(partition)
         consumer.incremental_assign([TopicPartition(one.topic, one.number, one.stored) for one in found])
@@ -337,9 +344,9 @@ class Membership:
                 if partition.storing is not None:
                     partition.storing[1].exception(timeout=max(0.0, deadline - time.monotonic()))
                     partition.finish()
-                if partition.committed < partition.stored or (partition.plan is not None and not partition.replay):
-                    self._commit(partition, None)
-            except (Stopped, Flood, TimeoutError):
+                if partition.committed < partition.stored:
+                    self._commit(partition)
+            except (Stopped, Flood, Overtaken, TimeoutError):
                 partition.abandon()
                 log.warning("%s: the batch in hand was not stored; the next owner repeats it", partition)
 

@@ -35,7 +35,7 @@ DEAD_LETTERS = Counter(
 )
 RETRIES = Counter(
     "krill_logger_worker_retries",
-    "Attempts that failed and were made again, by what was attempted: dead-letters, insert or check.",
+    "Attempts that failed and were made again, by what was attempted: look, dead-letters, insert or check.",
     ("attempt",),
     registry=REGISTRY,
 )
@@ -61,7 +61,7 @@ DELETED = Counter(
 )
 REJOINS = Counter(
     "krill_logger_worker_rejoins",
-    "Times the worker left the consumer group and joined it again, because a commit failed or was slow.",
+    "Times the worker left the group and joined it again: a commit failed or was slow, or others' rows came first.",
     registry=REGISTRY,
 )
 LAG = Gauge(

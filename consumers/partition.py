@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from itertools import accumulate, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -18,30 +17,17 @@ if TYPE_CHECKING:
 STOPPED = "stopped by flood"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What the metadata of a commit says: whose offset it is, and which range is being stored from there.
+def mark(topic_id: str) -> str:
+    """Metadata of a commit: which topic's offset it is."""
+    return f"topic {topic_id}"
 
-    Attributes:
-        topic_id: identity of the topic; empty if the commit does not say.
-        plan: end of the range that begins at the committed offset; None if none is planned.
-    """
 
-    topic_id: str = ""
-    plan: int | None = None
-
-    def __str__(self) -> str:
-        return f"topic {self.topic_id}" + ("" if self.plan is None else f" plan {self.plan}")
-
-    @classmethod
-    def parse(cls, metadata: str | None) -> Mark:
-        """What is not ours says nothing."""
-        match (metadata or "").split(" "):
-            case ["topic", topic_id, "plan", plan] if plan.isdecimal():
-                return cls(topic_id, int(plan))
-            case ["topic", topic_id]:
-                return cls(topic_id)
-        return cls()
+def marked(metadata: str | None) -> str:
+    """The topic id in a commit's metadata, behind which older releases wrote more; empty if it is none of ours."""
+    match (metadata or "").split(" "):
+        case ["topic", topic_id, *_]:
+            return topic_id
+    return ""
 
 
 def _offset(message: Message) -> int:
@@ -51,21 +37,23 @@ def _offset(message: Message) -> int:
 class Partition:
     """State of one owned partition; used by the loop's thread only.
 
-    Everything below `stored` is in ClickHouse or in the dead letters. `committed` is what Kafka knows of it.
+    Everything below `stored` is in ClickHouse or in the dead letters. `committed` is what Kafka knows of it. Between
+    `stored` and `edge` may be rows of owners before; `edge` is behind the last of them, and None until ClickHouse has
+    been asked.
 
     Args:
         start: the committed offset.
-        plan: end of the range that is planned from there, by another worker or before a restart.
     """
 
-    def __init__(self, topic: str, topic_id: str, number: int, start: int, plan: int | None) -> None:
+    def __init__(self, topic: str, topic_id: str, number: int, start: int) -> None:
         self.topic = topic
         self.topic_id = topic_id
         self.number = number
         self.stored = start
         self.committed = start
-        self.plan = plan if plan is not None and plan > start else None
-        self.replay = self.plan is not None  # the range must be read again as it was
+        self.edge: int | None = None
+        self.asking: Future[int | None] | None = None  # for the edge
+        self.first = True  # no row behind the edge is stored yet
         self.position = start
         self.deleted_to = start  # Kafka has nothing below any more
         self.fetched: deque[Message] = deque()
@@ -80,11 +68,6 @@ class Partition:
 
     def __str__(self) -> str:
         return f"{self.topic} [{self.number}]"
-
-    @property
-    def needed(self) -> bool:
-        """Whether a planned range is not read to its end yet; such a partition must not be paused."""
-        return self.replay and self.plan is not None and self.position < self.plan
 
     def add(self, messages: Sequence[Message]) -> int:
         """Take in messages that were fetched together, without those that are in hand. Returns how many are new."""
@@ -106,27 +89,22 @@ class Partition:
             rows, size: a batch never has more messages or bytes (unless one message alone is larger).
             seconds: how long the oldest message waits for the batch to fill.
         """
-        if self.storing is not None or self.stopped:
-            return None
-        if self.replay and self.plan is not None:
-            return None if self.needed else self._take(self.plan)
-        if not self.fetched:
+        if self.storing is not None or self.stopped or self.edge is None or not self.fetched:
             return None
         full = len(self.fetched) >= rows or self.held >= size
         if not full and time.monotonic() - self.oldest < seconds:
             return None
-        sizes = accumulate(map(len, islice(self.fetched, rows)))
-        count = max(1, sum(total <= size for total in sizes))
-        return self._take(_offset(self.fetched[count - 1]) + 1)
-
-    def _take(self, end: int) -> Batch:
-        messages = list(takewhile(lambda message: _offset(message) < end, self.fetched))
-        for _ in messages:
-            self.fetched.popleft()
+        edge = self.edge
+        candidates: Iterator[Message] = islice(self.fetched, rows)
+        again = _offset(self.fetched[0]) < edge
+        if again:
+            candidates = takewhile(lambda message: _offset(message) < edge, candidates)
+        sizes = accumulate(map(len, candidates))
+        messages = [self.fetched.popleft() for _ in range(max(1, sum(total <= size for total in sizes)))]
         self.oldest = time.monotonic()
         return Batch(
-            self.topic, self.topic_id, self.number, self.stored, end, messages,
-            self.replay, sum(map(len, messages)),
+            self.topic, self.topic_id, self.number, self.stored, _offset(messages[-1]) + 1, messages,
+            again, self.first, sum(map(len, messages)),
         )  # fmt: skip
 
     def skip(self, low: int) -> int:
@@ -140,7 +118,7 @@ class Partition:
 
     def pass_deleted(self) -> None:
         """Once nothing is in hand, offsets that Kafka deleted count as stored: nobody waits for them."""
-        if self.storing is None and not self.fetched and not self.replay:
+        if self.storing is None and not self.fetched:
             self.stored = max(self.stored, self.deleted_to)
 
     def finish(self) -> None:
@@ -151,21 +129,20 @@ class Partition:
         self.storing = None
         self.held -= batch.size
         self.stored = batch.end
-        self.plan = None
-        self.replay = False
+        self.first = self.first and (batch.again or converted.columns is None)
         self.last_event_ms = max(self.last_event_ms, converted.last_event_ms)
         self.idle_since = time.monotonic()
 
     def abandon(self) -> None:
-        """Give up the batch that is being stored, if there is one; its range stays planned."""
+        """Give up the batch that is being stored, if there is one; how much of it is stored is not known."""
         if self.storing is not None:
             self.storing[0].abandoned.set()
             self.storing = None
 
     def rewind(self) -> None:
-        """Forget what was fetched; reading goes on behind what is stored."""
+        """Forget what was fetched; reading goes on behind what is stored, as with another owner's partition."""
         self.abandon()
-        self.replay = self.plan is not None
+        self.edge, self.asking, self.first = None, None, True
         self.position = self.stored
         self.fetched.clear()
         self.held = 0

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from consumers import kafka
 from consumers.batch import Batch, Converted, convert
-from consumers.partition import Mark
+from consumers.partition import marked
 from consumers.ranges import settle
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def committed(settings: Settings, topic: str) -> list[Range]:
             if place.error is not None:
                 raise KafkaException(place.error)
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, place.partition), timeout=kafka.TIMEOUT)
-            named = Mark.parse(place.metadata).topic_id
+            named = marked(place.metadata)
             theirs = named not in ("", identity)
             end = low if theirs or place.offset == OFFSET_INVALID else min(place.offset, high)
             ranges.append(Range(topic, identity, place.partition, low, end, named == identity))

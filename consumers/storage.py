@@ -14,11 +14,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException, Producer
 
 from consumers import metrics, tables
-from consumers.batch import Batch, Converted, convert
+from consumers.batch import EVENT_TABLES, Batch, Converted, convert
 from consumers.database import Database
 from consumers.dead_letters import DeadLetter
 from consumers.flood import Floods
-from consumers.ranges import NotSettled, settle
+from consumers.ranges import NotSettled, settle, settle_newest
 from schemas import topics
 from schemas.settings import Settings
 
@@ -62,6 +62,22 @@ class Storage:
         """Give up waiting: `store()` raises Stopped instead of trying again."""
         self._stopping.set()
 
+    def edge(self, topic: str, topic_id: str, partition: int, start: int) -> int | None:
+        """The offset behind a partition's last row, or `start` if it has none from there on. One try.
+
+        Returns:
+            None, after a second, if ClickHouse does not answer.
+        """
+        if topic == topics.DEAD_LETTERS:
+            return start
+        try:
+            return max(start, self.database.stored_from(EVENT_TABLES[topic], topic_id, partition, start)[1])
+        except (ClickHouseError, OSError) as error:
+            metrics.RETRIES.labels("look").inc()
+            log.warning("look for the rows of %s [%d] failed, next try in 1 s: %s", topic, partition, _line(error))
+            self._stopping.wait(1.0)
+            return None
+
     def store(self, batch: Batch) -> Converted:
         """Convert a batch, send its dead letters, insert its rows.
 
@@ -70,6 +86,7 @@ class Storage:
         Raises:
             Stopped: `stop()` was called, or the batch abandoned, before that was so.
             Flood: nearly all of the topic's messages fail; nothing was stored.
+            Overtaken: rows of another owner came first; it is not known which of the batch's are there.
         """
         self._check(batch)
         started = time.monotonic()
@@ -95,17 +112,17 @@ class Storage:
         assert rows is not None
         if table is tables.DEAD_LETTERS:
             # Its sorting key makes repeated letters one, so no token is needed; and none can be lost with one.
-            self._again("insert", batch, lambda: self.database.insert(table, rows, f"{batch.token}:{uuid.uuid4()}"))
+            self._again("insert", batch, lambda: self.database.insert(table, rows, str(uuid.uuid4())))
             return
-        _, failures = self._again("insert", batch, lambda: self.database.insert(table, rows, batch.token))
-        if failures or batch.replay:
-            # ClickHouse may have dropped the rows because of a token that outlived a crash when its rows did not.
-            check = partial(self._check, batch)
-            self._again("check", batch, lambda: self._settle(batch, converted, check))
-
-    def _settle(self, batch: Batch, converted: Converted, check: Callable[[], None]) -> None:
-        restored = settle(self.database, batch, converted, check)
-        metrics.RESTORED.labels(converted.table.name).inc(restored)
+        failures = 0
+        if not batch.again:
+            _, failures = self._again("insert", batch, lambda: self.database.insert(table, rows))
+        if batch.again or batch.first or failures:
+            # ClickHouse may have dropped the rows because of another owner's, or because of a token that outlived a
+            # crash when its rows did not.
+            check, restore = partial(self._check, batch), settle if batch.again else settle_newest
+            restored, _ = self._again("check", batch, lambda: restore(self.database, batch, converted, check))
+            metrics.RESTORED.labels(table.name).inc(restored)
 
     def send(self, batch: Batch, letters: Sequence[DeadLetter]) -> None:
         """Send dead letters to their topic, one try; returns when Kafka has acknowledged them.
@@ -150,8 +167,7 @@ class Storage:
             try:
                 return attempt(), failures
             except FAILURES as error:
-                line = (str(error).splitlines() or [type(error).__name__])[0]
-                log.warning("%s of %s failed, next try in %.1f s: %s", what, batch.token, pause, line[:300])
+                log.warning("%s of %s failed, next try in %.1f s: %s", what, batch, pause, _line(error))
             failures += 1
             metrics.RETRIES.labels(what).inc()
             deadline = time.monotonic() + pause
@@ -160,3 +176,7 @@ class Storage:
                 self._stopping.wait(0.1)
             self._check(batch)
             pause = min(pause * 2, MAX_PAUSE)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

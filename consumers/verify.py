@@ -11,8 +11,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from consumers import kafka, replay, tables
-from consumers.batch import convert
+from consumers import kafka, replay
+from consumers.batch import EVENT_TABLES, convert
 from consumers.replay import Range
 from schemas import topics
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from consumers.tables import Table
     from schemas.settings import Settings
 
-TABLES = {topics.API_REQUESTS: tables.API_REQUESTS, topics.ADMIN_CHANGES: tables.ADMIN_CHANGES}
 #: Offsets that are compared at a time.
 CHUNK = 500_000
 PLACE = ["kafka_topic", "kafka_topic_id", "kafka_partition", "kafka_offset"]
@@ -86,7 +85,7 @@ class Verifier:
 
     def run(self) -> Iterator[Finding]:
         """What is wrong, as it is found."""
-        for topic, table in TABLES.items():
+        for topic, table in EVENT_TABLES.items():
             self._letters = None  # others wait by now than when the topic before was looked at
             current = {one.partition: one for one in replay.committed(self._settings, topic)}
             stored = self._stored(topic, table)

@@ -22,6 +22,7 @@ from consumers.batch import Batch, Converted
 from consumers.flood import Flood
 from consumers.loop import Loop
 from consumers.membership import STORING
+from consumers.ranges import Overtaken
 from consumers.storage import Stopped, Storage
 from schemas.settings import Settings
 
@@ -40,19 +41,25 @@ class BatchLoop(faust.Service):
     Faust's own streams acknowledge a batch that raised, so offsets are the loop's (`consumers.loop`).
     """
 
-    def __init__(self, settings: Settings, storage: Storage, channel: Any, **options: Any) -> None:
+    def __init__(
+        self, settings: Settings, storage: Storage, pool: ThreadPoolExecutor, channel: Any, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._storage = storage
+        self._pool = pool
         self._channel = channel
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
-        self.batches = Loop(settings, self._submit, lambda: storage.floods.stopped)
+        self.batches = Loop(settings, self._submit, self._ask, lambda: storage.floods.stopped)
 
     def _submit(self, batch: Batch) -> Future[Converted]:
         stored: Future[Converted] = Future()
         assert self._event_loop is not None
         asyncio.run_coroutine_threadsafe(self._channel.put((batch, stored)), self._event_loop)
         return stored
+
+    def _ask(self, topic: str, topic_id: str, partition: int, start: int) -> Future[int | None]:
+        return self._pool.submit(self._storage.edge, topic, topic_id, partition, start)
 
     async def on_start(self) -> None:
         """Start the loop's thread."""
@@ -145,10 +152,10 @@ def make_app(settings: Settings) -> App:
         async for batch, stored in batches:
             try:
                 converted = await asyncio.get_running_loop().run_in_executor(pool, storage.store, batch)
-            except (Stopped, Flood) as given_up:
+            except (Stopped, Flood, Overtaken) as given_up:
                 stored.set_exception(given_up)
             except Exception as error:
-                log.exception("storing %s failed", batch.token)
+                log.exception("storing %s failed", batch)
                 stored.set_exception(error)
             else:
                 stored.set_result(converted)
@@ -158,7 +165,7 @@ def make_app(settings: Settings) -> App:
         """The batch loop; a service added last is stopped first, while the agent still stores."""
 
         def __init__(self, **options: Any) -> None:  # Faust makes its services itself
-            super().__init__(settings, storage, channel, **options)
+            super().__init__(settings, storage, pool, channel, **options)
 
     return app
 

@@ -149,7 +149,7 @@ def _sample(settings: Settings, client: Client, count: int) -> None:
         assert converted.columns is not None
         assert not converted.dead, converted.dead[0]
         table: tables.Table = converted.table
-        database.insert(table, converted.columns, batch.token)
+        database.insert(table, converted.columns)
 
 
 def _fill_month(client: Client, table: str, since: dt.datetime, until: dt.datetime, first: int, last: int) -> None:

@@ -85,8 +85,8 @@ def worker_frozen(scene: Scene) -> bool:
     return worker is not None
 
 
-@fault("worker killed between plan and insert")
-def killed_between_plan_and_insert(scene: Scene) -> bool:
+@fault("worker killed between commit and insert")
+def killed_between_commit_and_insert(scene: Scene) -> bool:
     """The insert has left the worker. It never arrives, or it arrives when another worker has taken over."""
     trap = Trap("request", is_insert)
     worker = scene.cluster.trap_insert(trap)
@@ -100,8 +100,8 @@ def killed_between_plan_and_insert(scene: Scene) -> bool:
     return worker is not None
 
 
-@fault("worker frozen between plan and insert")
-def frozen_between_plan_and_insert(scene: Scene) -> bool:
+@fault("worker frozen between commit and insert")
+def frozen_between_commit_and_insert(scene: Scene) -> bool:
     """It wakes when another worker has stored the range, and its insert arrives before that or after."""
     trap = Trap("request", is_insert)
     worker = scene.cluster.trap_insert(trap)
@@ -265,7 +265,8 @@ def insert_arrives_late(scene: Scene) -> bool:
 def commit_and_insert_arrive_late(scene: Scene) -> bool:
     """A commit that was repeated arrives behind later ones; the worker dies, and its insert from there comes later yet.
 
-    The next owner begins at the old commit, and its ranges have other boundaries than that insert.
+    The next owner begins at the old commit, and its ranges have other ends than that insert, which comes at some time
+    or together with the next owner's from the same place.
     """
     cluster = scene.cluster
     events = kafka.topic_ids(AdminClient(cluster.direct.kafka()), [topics.API_REQUESTS, topics.ADMIN_CHANGES]).values()
@@ -284,11 +285,22 @@ def commit_and_insert_arrive_late(scene: Scene) -> bool:
 
     insert = Trap("request", is_behind)
     worker = cluster.trap_insert(insert)
+
+    def let_go_beside(request: bytes) -> bool:
+        if place_of(request) == place_of(insert.request):
+            insert.let_go()
+        return False
+
     commit.let_go()
+    late = scene.some(0, 6)
     if worker:
         cluster.sleep(0.5)  # the broker takes the commit
         cluster.kill_worker(worker, scene.some(0, 3))
-    cluster.later(PAST_SESSION + scene.some(0, 6), insert.let_go)
+        if scene.random.random() < 0.5:
+            late = 2 * PAST_SESSION
+            for one in cluster.workers:
+                one.proxy.set(Trap("request", let_go_beside))
+    cluster.later(PAST_SESSION + late, insert.let_go)
     return worker is not None
 
 

@@ -16,8 +16,7 @@ Verdict = Literal["pass", "cut"] | bytes
 #: Longest that a trap which nobody lets go holds a message, in seconds.
 LONGEST_HOLD = 90.0
 OFFSET_COMMIT = 8
-#: Partition and offset of a commit of ours, and the topic id that its metadata begins with; of an insert, what its
-#: token begins with.
+#: Partition and offset of a commit of ours, and the topic id that its metadata begins with; an insert's token.
 COMMITTED = re.compile(rb"(.{4})(.{8}).{4}.topic ([0-9a-f-]{36})", re.DOTALL)
 INSERTED = re.compile(rb"insert_deduplication_token=([0-9a-f-]{36})%3A(\d+)%3A(\d+)")
 
@@ -260,7 +259,7 @@ def is_commit(frame: bytes) -> bool:
 
 
 def place_of(request: bytes) -> tuple[str, int, int]:
-    """Topic id, partition and first offset of the range that a commit plans, or an insert stores; else no topic id."""
+    """Topic id, partition and offset of a commit, or of an insert's first row; no topic id if it is neither."""
     if is_commit(request) and (found := COMMITTED.search(request)):
         return found[3].decode(), int.from_bytes(found[1]), int.from_bytes(found[2])
     if is_insert(request) and (found := INSERTED.search(request[:4000])):

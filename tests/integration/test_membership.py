@@ -50,8 +50,11 @@ def test_no_more_is_taken_from_kafka_than_storing_needs_next(
             assert len(batch.messages) <= ROWS
             return pool.submit(store, batch)
 
+        def ask(_topic: str, _topic_id: str, _partition: int, start: int) -> Future[int | None]:
+            return pool.submit(lambda: start)
+
         member = Membership(
-            replace(settings, batch_rows=ROWS), AdminClient(settings.kafka()), submit, frozenset, stopping
+            replace(settings, batch_rows=ROWS), AdminClient(settings.kafka()), submit, ask, frozenset, stopping
         )
         waiting = [0]
         monkeypatch.setattr(member, "_hold_back", _noting(member, waiting))

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from consumers import kafka
 from consumers.batch import Batch
-from consumers.partition import Mark
+from consumers.partition import mark
 from consumers.storage import Storage
 from consumers.verify import Verifier
 from deploy.cli import main
@@ -86,12 +86,12 @@ def store(road: Road, settings: Settings, number: int, **values: Any) -> Batch:
     before = {n: reader.bounds(topics.DEAD_LETTERS, n)[1] for n in reader.partitions(topics.DEAD_LETTERS)}
     storage.store(taken)
     identity_of_dead = kafka.topic_ids(AdminClient(settings.kafka()), [topics.DEAD_LETTERS])[topics.DEAD_LETTERS]
-    places = [TopicPartition(topics.API_REQUESTS, 0, end, str(Mark(identity)))]
+    places = [TopicPartition(topics.API_REQUESTS, 0, end, mark(identity))]
     for n, low in before.items():
         high = reader.bounds(topics.DEAD_LETTERS, n)[1]
         for letters in reader.batches(topics.DEAD_LETTERS, identity_of_dead, n, low, high):
             storage.store(letters)
-        places.append(TopicPartition(topics.DEAD_LETTERS, n, high, str(Mark(identity_of_dead))))
+        places.append(TopicPartition(topics.DEAD_LETTERS, n, high, mark(identity_of_dead)))
     reader.close()
     commit(settings, places)
     return batch
@@ -188,7 +188,7 @@ def test_a_letter_that_waits_since_a_moment_ago_is_not_missed(
     [batch] = reader.batches(topics.ADMIN_CHANGES, identity, 0, start, start + 2)
     reader.close()
     storage.store(batch)
-    commit(settings, [TopicPartition(topics.ADMIN_CHANGES, 0, start + 2, str(Mark(identity)))])
+    commit(settings, [TopicPartition(topics.ADMIN_CHANGES, 0, start + 2, mark(identity))])
     assert [(one.topic, one.kind) for one in findings if one.topic == topics.ADMIN_CHANGES] == []
 
 

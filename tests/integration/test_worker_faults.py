@@ -8,7 +8,9 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,13 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumers import database as worker_database
-from consumers import kafka, normalise
-from consumers.batch import Batch, convert
+from consumers import kafka, metrics, normalise
+from consumers.batch import Batch, Converted, convert
 from consumers.database import Database
-from consumers.partition import Mark
-from consumers.ranges import NotSettled, settle
+from consumers.loop import Loop
+from consumers.membership import STORING
+from consumers.partition import mark
+from consumers.ranges import NotSettled, Overtaken, settle
 from consumers.storage import Storage
 from deploy.topics import create_topics
 from schemas import topics
@@ -42,8 +46,8 @@ __all__ = ["krill", "road", "start_worker"]
 Start = Callable[[], subprocess.Popen[bytes]]
 
 
-def planned(road: Road, settings: Settings, number: int) -> Batch:
-    """Messages in partition 0, planned by a worker that is gone."""
+def begun(road: Road, settings: Settings, number: int) -> Batch:
+    """Messages in partition 0, which a worker that is gone had begun to store."""
     reader = kafka.Reader(settings)
     start = reader.bounds(topics.API_REQUESTS, 0)[1]
     for n in range(number):
@@ -53,34 +57,37 @@ def planned(road: Road, settings: Settings, number: int) -> Batch:
     end = reader.bounds(topics.API_REQUESTS, 0)[1]
     [batch] = reader.batches(topics.API_REQUESTS, identity, 0, start, end)
     reader.close()
-    commit(settings, [TopicPartition(topics.API_REQUESTS, 0, start, str(Mark(identity, end)))])
+    commit(settings, [TopicPartition(topics.API_REQUESTS, 0, start, mark(identity))])
     return batch
 
 
+def part(batch: Batch, start: int, end: int, **changes: Any) -> Batch:
+    """Some of a batch's messages, by their places in it; the batch keeps them."""
+    begin = batch.start
+    return replace(batch, start=begin + start, end=begin + end, messages=batch.messages[start:end], **changes)
+
+
+@pytest.mark.parametrize("lost", ["kafka_offset % 2 = 0", "1"], ids=["half", "all"])
 def test_rows_that_a_crash_took_from_under_their_token_are_put_back(
-    road: Road, settings: Settings, start_worker: Start
+    road: Road, settings: Settings, start_worker: Start, lost: str
 ) -> None:
-    batch = planned(road, settings, 500)
+    batch = begun(road, settings, 500)
     Storage(settings).store(batch)
     road.wait("api_requests", 500)
     # What is left when ClickHouse is killed between its deduplication log and the part.
-    road.remove("api_requests", "kafka_offset % 2 = 0")
-    assert road.count("api_requests") == 250
+    road.remove("api_requests", lost)
+    assert road.count("api_requests") <= 250
     start_worker()
     road.wait("api_requests", 500)
     assert road.client.query("SELECT count(), uniqExact(kafka_offset) FROM api_requests").result_rows == [(500, 500)]
 
 
-@pytest.mark.parametrize("planned_again", [False, True], ids=["not planned", "planned again"])
-def test_a_group_that_was_put_back_stores_nothing_twice(
-    road: Road, settings: Settings, start_worker: Start, planned_again: bool
-) -> None:
-    batch = planned(road, settings, 90)
-    Storage(settings).store(batch)
-    # Before the plan, and without one or with that of a next owner, which went away before it stored anything: what
-    # follows has other boundaries than what was stored.
-    mark = Mark(batch.topic_id, batch.end + 10 if planned_again else None)
-    commit(settings, [TopicPartition(topics.API_REQUESTS, 0, batch.start + 30, str(mark))])
+def test_a_group_that_was_put_back_stores_nothing_twice(road: Road, settings: Settings, start_worker: Start) -> None:
+    batch = begun(road, settings, 90)
+    for start, end in ((0, 20), (20, 50), (50, 90)):
+        Storage(settings).store(part(batch, start, end))
+    # Into the midst of what was stored, with more behind it.
+    commit(settings, [TopicPartition(topics.API_REQUESTS, 0, batch.start + 30, mark(batch.topic_id))])
     for _ in range(10):
         road.producer.produce(topics.API_REQUESTS, request(user="behind"), partition=0)
     road.flush()
@@ -92,24 +99,64 @@ def test_a_group_that_was_put_back_stores_nothing_twice(
 def test_an_insert_that_arrives_after_the_group_was_put_back_adds_nothing(
     road: Road, settings: Settings, start_worker: Start
 ) -> None:
-    batch = planned(road, settings, 90)
-    first, held = (
-        replace(batch, start=batch.start + start, end=batch.start + end, messages=batch.messages[start:end])
-        for start, end in ((0, 30), (30, 60))
-    )
-    Storage(settings).store(first)
-    commit(settings, [TopicPartition(topics.API_REQUESTS, 0, batch.start + 10, str(Mark(batch.topic_id)))])
+    batch = begun(road, settings, 90)
+    Storage(settings).store(part(batch, 0, 30))
+    held = convert(part(batch, 30, 60))
+    commit(settings, [TopicPartition(topics.API_REQUESTS, 0, batch.start + 10, mark(batch.topic_id))])
     start_worker()
     road.wait("api_requests", 90)
-    converted = convert(held)
-    assert converted.columns is not None
-    Database(settings).insert(converted.table, converted.columns, held.token)
+    assert held.columns is not None
+    Database(settings).insert(held.table, held.columns)
     assert road.count("api_requests") == 90
 
 
-@pytest.mark.parametrize("planned_before", [True, False], ids=["planned", "not planned"])
+def test_of_two_inserts_at_once_that_begin_with_the_same_row_one_counts(road: Road, settings: Settings) -> None:
+    batch = begun(road, settings, 90)
+    storage = Storage(settings)
+
+    def overtaken(batch: Batch) -> bool:
+        try:
+            storage.store(batch)
+        except Overtaken:
+            return True
+        return False
+
+    with ThreadPoolExecutor(2) as threads:
+        for number in range(12):
+            ends = (60, 90) if number % 2 else (90, 60)
+            both = [part(batch, 0, end, partition=number, first=True) for end in ends]
+            assert sum(threads.map(overtaken, both)) == 1
+    sql = "SELECT count(), uniqExact(kafka_offset) FROM api_requests GROUP BY kafka_partition"
+    counts = road.client.query(sql).result_rows
+    assert len(counts) == 12
+    assert set(counts) <= {(60, 60), (90, 90)}
+
+
+def test_a_worker_whose_first_rows_come_behind_anothers_begins_anew(road: Road, settings: Settings) -> None:
+    batch = begun(road, settings, 90)
+    held = convert(part(batch, 0, 30))
+    storage = Storage(settings)
+    rejoins = metrics.REJOINS._value.get()
+
+    with ThreadPoolExecutor(STORING) as pool:
+
+        def submit(batch: Batch) -> Future[Converted]:
+            if held.columns is not None:  # on its way since before the worker asked where the rows end
+                storage.database.insert(held.table, held.columns)
+            return pool.submit(storage.store, batch)
+
+        loop = Loop(settings, submit, partial(pool.submit, storage.edge), frozenset)
+        loop.start()
+        road.wait("api_requests", 90)
+        wait_for(lambda: committed(settings), str(batch.end))
+        loop.stop()
+    assert loop.failure is None
+    assert metrics.REJOINS._value.get() == rejoins + 1
+    assert road.client.query("SELECT count(), uniqExact(kafka_offset) FROM api_requests").result_rows == [(90, 90)]
+
+
 def test_what_kafka_deleted_before_it_was_read_is_counted_and_passed(
-    road: Road, settings: Settings, start_worker: Start, krill: Krill, tmp_path: Path, planned_before: bool
+    road: Road, settings: Settings, start_worker: Start, krill: Krill, tmp_path: Path
 ) -> None:
     for n in range(10):
         road.producer.produce(topics.API_REQUESTS, request(user=f"before{n}"), partition=0)
@@ -118,9 +165,7 @@ def test_what_kafka_deleted_before_it_was_read_is_counted_and_passed(
     road.wait("api_requests", 10)
     worker.terminate()
     worker.wait(30)
-    batch = planned(road, settings, 100)
-    if not planned_before:
-        commit(settings, [TopicPartition(topics.API_REQUESTS, 0, batch.start, str(Mark(batch.topic_id)))])
+    batch = begun(road, settings, 100)
     admin = AdminClient(settings.kafka())
 
     def delete(end: int) -> None:
@@ -141,7 +186,7 @@ def test_what_kafka_deleted_before_it_was_read_is_counted_and_passed(
     # All that is there is deleted, and nothing comes behind it: nobody waits for it.
     worker.terminate()
     worker.wait(30)
-    planned(road, settings, 30)
+    begun(road, settings, 30)
     delete(batch.end + 30)
     start_worker()
     wait_for(lambda: committed(settings), str(batch.end + 30))
@@ -173,7 +218,7 @@ def wait_for(text: Callable[[], str], part: str) -> str:
 
 
 def test_settling_is_idempotent(road: Road, settings: Settings) -> None:
-    batch = planned(road, settings, 50)
+    batch = begun(road, settings, 50)
     storage = Storage(settings)
     converted = storage.store(batch)
     assert settle(storage.database, batch, converted) == 0
@@ -194,7 +239,7 @@ def test_an_insert_adds_the_rows_that_are_not_there(
     road: Road, settings: Settings, monkeypatch: pytest.MonkeyPatch, spans: int
 ) -> None:
     monkeypatch.setattr(worker_database, "SPANS", spans)
-    converted = convert(planned(road, settings, 60))
+    converted = convert(begun(road, settings, 60))
     table, columns, now = converted.table, converted.columns, dt.datetime.now(dt.UTC)
     assert columns is not None
     times = [now - dt.timedelta(days=n % 20 * 30, seconds=n) for n in range(40)]
@@ -223,7 +268,7 @@ def test_an_insert_adds_the_rows_that_are_not_there(
 def test_what_is_missing_in_two_months_may_arrive_a_month_at_a_time(
     road: Road, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = planned(road, settings, 40)
+    batch = begun(road, settings, 40)
     converted = convert(batch)
     assert converted.columns is not None
     times = [dt.datetime(2026, 9 + n % 2, 10, tzinfo=dt.UTC) for n in range(40)]
@@ -245,26 +290,26 @@ def test_what_is_missing_in_two_months_may_arrive_a_month_at_a_time(
 def test_an_insert_that_comes_too_late_is_refused(
     road: Road, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = planned(road, settings, 5)
+    batch = begun(road, settings, 5)
     converted = convert(batch)
     assert converted.columns is not None
     monkeypatch.setattr(worker_database, "INSERT_SECONDS", -60)
     with pytest.raises(ClickHouseError, match="too late"):
-        Database(settings).insert(converted.table, converted.columns, batch.token)
+        Database(settings).insert(converted.table, converted.columns)
     assert road.count("api_requests") == 0
     monkeypatch.undo()
-    Database(settings).insert(converted.table, converted.columns, batch.token)
-    Database(settings).insert(converted.table, converted.columns, batch.token)
+    Database(settings).insert(converted.table, converted.columns)
+    Database(settings).insert(converted.table, converted.columns)
     assert road.count("api_requests") == 5, "a refused insert leaves no token behind"
 
 
 def test_a_token_counts_though_its_rows_are_gone(road: Road, settings: Settings) -> None:
-    batch = planned(road, settings, 5)
+    batch = begun(road, settings, 5)
     converted = convert(batch)
     assert converted.columns is not None
-    Database(settings).insert(converted.table, converted.columns, batch.token)
+    Database(settings).insert(converted.table, converted.columns)
     road.remove("api_requests", "1")
-    Database(settings).insert(converted.table, converted.columns, batch.token)
+    Database(settings).insert(converted.table, converted.columns)
     assert road.count("api_requests") == 0
 
 
