@@ -122,8 +122,8 @@ def test_a_topic_is_shown_as_stopped_once_resume_would_find_it(
     road: Road, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = Storage(settings)
-    feed = BatchLoop(settings, storage, None)
-    partition = Partition(topics.API_REQUESTS, str(uuid.uuid4()), 0, 0, None)
+    feed = BatchLoop(settings, storage, None, None)
+    partition = Partition(topics.API_REQUESTS, str(uuid.uuid4()), 0, 0)
 
     def stopped_just_now() -> tuple[list[dict[str, Any]], str]:
         with pytest.raises(Flood):
