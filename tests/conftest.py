@@ -42,6 +42,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put other files between the runs of faults: those wait more than they work, and would wait for each other."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    faults = [file for file in files if file.parent.name == "faults"]
+    order = [file for file in files if file not in faults]
+    for number, file in enumerate(faults):
+        order.insert(number * 6, file)
+    items[:] = [item for file in order for item in files[file]]
+
+
 def free_port() -> int:
     """A port on which nothing listens."""
     with socket.socket() as server:
