@@ -122,10 +122,10 @@ def test_a_batch_ends_where_other_owners_rows_end() -> None:
 def test_a_batch_without_rows_leaves_the_next_the_first_one() -> None:
     one = partition()
     add(one, 0, 1)
-    for expected in (True, True):
+    for _ in range(2):
         batch = one.next_batch(1, 1_000, 0)
         assert batch is not None
-        assert batch.first is expected
+        assert batch.first
         one.storing = stored(batch, rows=0)
         one.finish()
 
