@@ -58,7 +58,8 @@ class Loop:
         if membership is None:
             return [], self._error
         partitions = [partition.snapshot() for partition in list(membership.partitions.values())]
-        return partitions, membership.kafka_error or self._error
+        # Once there are partitions, what ended the membership before is over.
+        return partitions, membership.kafka_error or ("" if partitions else self._error)
 
     def _run(self) -> None:
         pause = PAUSE

@@ -147,9 +147,12 @@ def test_a_worker_whose_first_rows_come_behind_anothers_begins_anew(road: Road, 
 
         loop = Loop(settings, submit, partial(pool.submit, storage.edge), frozenset)
         loop.start()
-        road.wait("api_requests", 90)
-        wait_for(lambda: committed(settings), str(batch.end))
-        loop.stop()
+        try:
+            road.wait("api_requests", 90)
+            wait_for(lambda: committed(settings), str(batch.end))
+            assert loop.snapshot()[1] == "", "what made it begin anew is over"
+        finally:
+            loop.stop()
     assert loop.failure is None
     assert metrics.REJOINS._value.get() == rejoins + 1
     assert road.client.query("SELECT count(), uniqExact(kafka_offset) FROM api_requests").result_rows == [(90, 90)]
