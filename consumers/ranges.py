@@ -66,9 +66,7 @@ def settle(database: Database, batch: Batch, converted: Converted, check: Callab
     raise NotSettled(f"{batch}: rows are missing after {ATTEMPTS} inserts")
 
 
-def settle_newest(
-    database: Database, batch: Batch, converted: Converted, check: Callable[[], None] = lambda: None
-) -> int:
+def settle_newest(database: Database, batch: Batch, converted: Converted, check: Callable[[], None]) -> int:
     """Make sure that the newest rows of a partition are those of a batch that was inserted, and nobody else's.
 
     Args, returns and raises like `settle`, and besides:
@@ -76,9 +74,8 @@ def settle_newest(
     Raises:
         Overtaken: others' are there, and perhaps not all of the batch.
     """
-    if converted.columns is None:
-        return 0
     table, columns = converted.table, converted.columns
+    assert columns is not None
     first, last = (end.as_py() for end in pc.min_max(columns["kafka_offset"]).values())
     for attempt in range(ATTEMPTS):
         count, end = database.stored_from(table, batch.topic_id, batch.partition, first)
