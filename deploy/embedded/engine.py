@@ -170,8 +170,10 @@ class Engine:
             except RuntimeError as failed:
                 raise EngineError(str(failed)) from None
             if isinstance(result.body, Iterator):
-                # The connection stays open until the last row is sent.
+                # The connection stays open until the last row is sent. A session is free before its client hears that
+                # it was the last, and may ask for more.
                 result.close = stack.pop_all().close
+                result.body = _then(result.body, result.close)
         return result
 
     @contextmanager
@@ -340,6 +342,11 @@ class Engine:
                 sql = f"{head[:settings]} FROM INFILE {path} {head[settings:]} FORMAT {form}"
             done = connection.query(sql, "Null", params=dict(request.parameters))
         return _counted(done, "")
+
+
+def _then(body: Iterable[bytes], close: Callable[[], None]) -> Iterator[bytes]:
+    yield from body
+    close()
 
 
 def _set(connection: Any, settings: Mapping[str, str]) -> None:

@@ -321,6 +321,19 @@ class TestPlainHttp:
         assert ask("SELECT 1", session_id="busy").data == b"1\n"
         assert ask("SELECT 1", session_id="new", session_check="1").headers["X-ClickHouse-Exception-Code"] == "372"
 
+    def test_a_session_is_free_once_its_answer_was_read(self, clickhouse: str) -> None:
+        query = "SELECT number FROM numbers(2) SETTINGS max_block_size = 1"
+        tables = [f"t{number}" for number in range(20)]  # dropped at the end, which takes a while
+        described = {f"{table}_structure": "n UInt8" for table in tables}
+        url = f"{clickhouse}/?{urlencode({'query': query, 'session_id': 'quick', **described})}"
+        # A connection's next request waits for the one before by itself.
+        with urllib3.PoolManager() as one, urllib3.PoolManager() as other:
+            answers = [
+                client.request("POST", url, fields={table: (table, b"1") for table in tables}).data
+                for client in (one, other) * 5
+            ]
+        assert answers == [b"0\n1\n"] * 10
+
 
 class TestWebPages:
     @pytest.mark.parametrize(
