@@ -82,6 +82,7 @@ class Reader:
                     enable_partition_eof=True,
                     isolation_level="read_committed",
                     fetch_message_max_bytes=topics.MAX_MESSAGE_BYTES,
+                    fetch_wait_max_ms=20,  # a question behind the last range waits for its fetch
                     queued_max_messages_kbytes=65_536,
                 ),
                 "log_level": 0,  # what fails is raised
@@ -120,7 +121,8 @@ class Reader:
         position, taken, size = start, list[Message](), 0
         deadline = time.monotonic() + TIMEOUT
         while position < end:
-            for message in self._consumer.consume(REREAD_ROWS, 0.5):
+            # No more than may be there: for those it would wait.
+            for message in self._consumer.consume(min(REREAD_ROWS, end - position), 0.5):
                 deadline = time.monotonic() + TIMEOUT
                 error = message.error()
                 offset = int(message.offset() or 0)
