@@ -162,7 +162,7 @@ def present(topic: str, since_ms: int, ids: Collection[bytes]) -> set[bytes]:
 def close(seconds: float = EXIT_SECONDS) -> int:
     """Send what is queued, for at most `seconds`, put the rest into the spool, and stop. Never call this in a request.
 
-    What `later` has left to do is done before.
+    What `later` has left to do is done before. Nothing is waited for that its caller keeps (see `send`).
 
     Returns:
         How many messages could be neither sent nor kept, and are lost.
@@ -247,16 +247,18 @@ class _Sender:
         return readback.present(self.config, topic, since_ms, ids)
 
     def close(self, seconds: float) -> int:
-        if self.spooler is not None and self.spooler.away:
-            seconds = min(seconds, _EXIT_SECONDS_AWAY)
-        left = int(self.producer.flush(seconds))
+        until = time.monotonic() + seconds
+        while self.pending and time.monotonic() < until:  # what else is queued lies in its database, too
+            if self.spooler is not None and self.spooler.away:
+                until = min(until, time.monotonic() + _EXIT_SECONDS_AWAY)
+            self.producer.flush(0.05)
         self.closed = True
         lost = self.spooler.close() if self.spooler is not None else len(self.pending)
         if lost:
             failed("dropped_at_exit", "events were still queued when the process ended, and are lost", lost)
         if self.spooler is not None:
             self.spooler.write_counters()
-        if left:
+        if len(self.producer):
             self.producer.purge()
             self.producer.flush(0)
         return lost

@@ -80,6 +80,23 @@ def test_the_end_of_a_process_is_bounded_and_counts_what_is_lost():
     assert kafka.counters()["dropped_at_exit"] == 5
 
 
+def test_the_end_does_not_wait_for_what_its_sender_keeps():
+    kafka.configure(**NOWHERE)
+    kafka.send(b"{}", "t", "k", HEADERS, lambda error: None)
+    started = time.monotonic()
+    assert kafka.close() == 0
+    assert time.monotonic() - started < kafka.EXIT_SECONDS - 1
+
+
+def test_the_end_does_not_wait_for_a_broker_that_is_away(tmp_path):
+    kafka.configure(tmp_path / "spool", 1_000_000, **NOWHERE)
+    kafka.publish(b"{}", "t", "k", HEADERS)
+    started = time.monotonic()
+    assert kafka.close() == 0
+    assert time.monotonic() - started < kafka.EXIT_SECONDS - 1
+    assert kafka.counters()["spooled"] == 1
+
+
 def test_a_failed_delivery_is_reported():
     kafka.configure(**NOWHERE, **{"message.timeout.ms": 100})
     reports = []
