@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import clickhouse_connect
@@ -440,3 +441,19 @@ def test_an_insert_looks_for_its_rows_near_their_times_only(settings: Settings) 
     plan = Database(settings).rows(f"EXPLAIN indexes = 1 {stored(tables.API_REQUESTS, columns)}")
     behind, before = granules("\n".join(row[0] for row in plan), "PrimaryKey")
     assert behind == 2 < before / 10
+
+
+def test_the_end_of_a_partitions_rows_is_looked_for_behind_an_offset_only(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    rows = Database.rows
+
+    def explained(database: Database, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        asked.extend(row[0] for row in rows(database, f"EXPLAIN indexes = 1 {sql}", **parameters))
+        return rows(database, sql, **parameters)
+
+    monkeypatch.setattr(Database, "rows", explained)
+    assert Database(settings).stored_from(tables.API_REQUESTS, str(UUID(int=0)), 0, ROWS - 100) == (100, ROWS)
+    left, before = granules("\n".join(asked), "kafka_offset_index")
+    assert left <= 1 < before

@@ -207,6 +207,17 @@ def test_a_repair_that_takes_longer_than_kafka_may_goes_on(
     assert len(sizes) >= 4
 
 
+def test_a_range_is_read_without_waiting_for_what_is_behind_it(stored: Batch, settings: Settings) -> None:
+    reader = kafka.Reader(settings)
+    started = time.monotonic()
+    for _ in range(5):
+        [batch] = reader.batches(stored.topic, stored.topic_id, 0, stored.start, stored.end)
+        assert len(batch.messages) == NUMBER
+        assert reader.bounds(stored.topic, 0)[1] >= stored.end
+    assert time.monotonic() - started < 2, "half a second for each question would be five"
+    reader.close()
+
+
 def test_a_check_of_later_times_does_not_see_earlier_faults(stored: Batch, road: Road, krill: Krill) -> None:
     road.remove("api_requests", f"kafka_offset = {stored.start + 50}")
     krill("verify", "--from", "2100-01-01")
