@@ -20,17 +20,21 @@ from schemas.topics import TOPICS
 TIMEOUT = 15.0
 
 
-def visible_topics(settings: Settings, seconds: float = TIMEOUT) -> dict[str, list[int]]:
+def visible_topics(settings: Settings, seconds: float = TIMEOUT, absent: float | None = None) -> dict[str, list[int]]:
     """The partitions of every topic that this user may see.
+
+    Args:
+        seconds: longest to wait for an answer.
+        absent: longest to wait where no broker takes the connection; as long if it is not given.
 
     Raises:
         StartError: Kafka refuses us, or we it; known within a second.
-        KafkaException: no answer in time, which may change by itself.
+        KafkaException: no answer in time, which may change by itself. It tells what became of the connection.
     """
     errors: dict[int, KafkaError] = {}
     config: dict[str, Any] = {**settings.kafka(), "log_level": 0}
     client = AdminClient(config | {"error_cb": lambda error: errors.setdefault(error.code(), error)})
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while True:
         try:
             return {name: list(topic.partitions) for name, topic in client.list_topics(timeout=1).topics.items()}
@@ -38,8 +42,10 @@ def visible_topics(settings: Settings, seconds: float = TIMEOUT) -> dict[str, li
             client.poll(0)
             for lasting in filter(refusals.is_lasting, errors.values()):
                 raise StartError(sentence(lasting, settings)) from error
-            if time.monotonic() > deadline:
-                raise
+            if absent is not None and KafkaError._ALL_BROKERS_DOWN in errors:
+                seconds = absent
+            if time.monotonic() - started > seconds:
+                raise KafkaException(errors.get(KafkaError._TRANSPORT, error.args[0])) from error
 
 
 def check_topics(settings: Settings, seconds: float = TIMEOUT) -> None:

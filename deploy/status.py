@@ -56,12 +56,12 @@ def status(settings: Settings) -> dict[str, Any]:
 
 def _kafka(settings: Settings) -> dict[str, Any]:
     try:
-        known = reach.visible_topics(settings, TIMEOUT)
+        known = reach.visible_topics(settings, TIMEOUT, absent=0)
         consumer = Consumer({**settings.kafka(group_id=settings.group), "log_level": 0})
     except StartError as error:
         return {"ok": False, "error": str(error)}
     except KafkaException as error:
-        return {"ok": False, "error": error.args[0].str()}
+        return {"ok": False, "error": reach.sentence(error.args[0], settings)}
     try:
         if missing := [name for name in TOPICS if name not in known]:
             return {"ok": False, "error": f"there is no topic {missing[0]}: run krill-logger migrate"}

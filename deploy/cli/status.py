@@ -35,9 +35,9 @@ def status(as_json: bool) -> None:
 
 def _text(found: dict[str, Any]) -> str:
     lines = [f"{'Krill Logger':<22} {found['status']}"]
-    for part in ("kafka", "clickhouse", "worker", "dashboard"):
-        state = found[part]
-        lines.append(f"{part.capitalize():<22} {'ok' if state['ok'] else 'not ok: ' + state['error']}")
+    for part in ("Kafka", "ClickHouse", "Worker", "Dashboard"):
+        state = found[part.lower()]
+        lines.append(f"{part:<22} {'ok' if state['ok'] else 'not ok: ' + state['error']}")
     for topic, lag in found["lag"].items():
         lines.append(f"{'Waiting in ' + topic:<42} {'unknown' if lag is None else lag}")
     lines.append(f"{'Last event':<42} {found['last_event'] or 'none'}")

@@ -17,6 +17,7 @@ import click
 import psutil
 import pytest
 
+from deploy import status
 from deploy.cli import cli
 from schemas.settings import Settings
 from tests.conftest import free_port
@@ -87,11 +88,14 @@ class TestExitCodes:
         assert "no such setting" in one_sentence(run("status", kafka_prot="1"))
 
     def test_status_of_nothing(self, run: Run) -> None:
+        started = time.monotonic()
         done = run("status", "--json")
+        assert time.monotonic() - started < status.TIMEOUT, "what refuses the connection is not waited for"
         assert done.returncode == 3
         found = json.loads(done.stdout)
         assert found["status"] == "down"
         assert not any(found[part]["ok"] for part in ("kafka", "clickhouse", "worker", "dashboard"))
+        assert "Connection refused" in found["kafka"]["error"]
         assert found["lag"] == {"krill.api.requests": None, "krill.admin.changes": None}
         assert "Traceback" not in done.stderr
 
@@ -104,6 +108,7 @@ class TestExitCodes:
             )
         )
         assert "Kafka at 127.0.0.1:" in error
+        assert "Connection refused" in error
         assert "geheim" not in error
 
 
