@@ -45,7 +45,8 @@ def visible_topics(settings: Settings, seconds: float = TIMEOUT, absent: float |
             if absent is not None and KafkaError._ALL_BROKERS_DOWN in errors:
                 seconds = absent
             if time.monotonic() - started > seconds:
-                raise KafkaException(errors.get(KafkaError._TRANSPORT, error.args[0])) from error
+                failure = error.args[0]
+                raise KafkaException(errors.get(failure.code(), failure)) from error
 
 
 def check_topics(settings: Settings, seconds: float = TIMEOUT) -> None:

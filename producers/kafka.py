@@ -248,7 +248,7 @@ class _Sender:
 
     def close(self, seconds: float) -> int:
         until = time.monotonic() + seconds
-        while self.pending and time.monotonic() < until:  # what else is queued lies in its database, too
+        while self.pending and time.monotonic() < until:  # what else is queued lies in an outbox, too
             if self.spooler is not None and self.spooler.away:
                 until = min(until, time.monotonic() + _EXIT_SECONDS_AWAY)
             self.producer.flush(0.05)
