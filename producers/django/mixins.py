@@ -27,8 +27,8 @@ from schemas.masking import SUBSTITUTE, mask_text
 _ALSO_SECRET = ("api", "signature")
 
 
-class BaseLoggingMixin:
-    """Collects `self.log` for one request and calls `handle_log`.
+class LoggingMixin:
+    """Collects `self.log` for one request and publishes it to Kafka.
 
     `self.log` has the keys of drf-tracking's: requested_at, data, remote_addr, view, view_method, path, host,
     user_agent, method, query_params, user, username_persistent, response_ms, response, status_code, and errors after
@@ -87,8 +87,8 @@ class BaseLoggingMixin:
         return self.logging_methods == "__all__" or request.method in self.logging_methods
 
     def handle_log(self) -> None:
-        """Hook: what to do with `self.log`."""
-        raise NotImplementedError
+        """Hook: call `super().handle_log()` to publish, after changing `self.log` at will."""
+        self._publish(self.request._request, _payload(self.log["query_params"]), _payload(self.log["response"]))
 
     def _answered(self, request: Request, response: Any) -> None:
         self._log(request, response.status_code, bodies.of_response(response))
@@ -110,6 +110,10 @@ class BaseLoggingMixin:
         self._finish(request, response)
 
     def _finish(self, request: Request, response: bodies.Body) -> None:
+        if type(self).handle_log is LoggingMixin.handle_log and type(self)._clean_data is LoggingMixin._clean_data:
+            # Nobody looks at what is missing in `self.log`: it is read and masked behind the request.
+            self._publish(request._request, bodies.query(request._request), response)
+            return
         content, was_cut = response.read(parse=False)
         if was_cut:
             self._truncated.add("response")
@@ -215,21 +219,6 @@ class BaseLoggingMixin:
             step(*args)
         except Exception as error:
             kafka.failed("capture_errors", f"a request could not be recorded: {error!r}")
-
-
-class LoggingMixin(BaseLoggingMixin):
-    """Publishes `self.log` to Kafka."""
-
-    def handle_log(self) -> None:
-        """Hook: call `super().handle_log()` to publish, after changing `self.log` at will."""
-        self._publish(self.request._request, _payload(self.log["query_params"]), _payload(self.log["response"]))
-
-    def _finish(self, request: Request, response: bodies.Body) -> None:
-        if type(self).handle_log is LoggingMixin.handle_log and type(self)._clean_data is BaseLoggingMixin._clean_data:
-            # Nobody looks at what is missing in `self.log`: it is read and masked behind the request.
-            self._publish(request._request, bodies.query(request._request), response)
-        else:
-            super()._finish(request, response)
 
     def _publish(self, request: HttpRequest, query_params: Any, response: Any) -> None:
         log = self.log
