@@ -12,6 +12,8 @@ up: setup
 PROCESSES ?= 3
 # They start hundreds of Python processes: each module is compiled once, whatever the environment says.
 test: export PYTHONDONTWRITEBYTECODE =
+# Nobody multiplies matrices, but to start NumPy's threads for that takes as long as to start Python four times.
+test: export OPENBLAS_NUM_THREADS = 1
 test: setup
 	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
