@@ -396,6 +396,26 @@ def run_worker(settings: Settings, log: Path, request: pytest.FixtureRequest) ->
     return process
 
 
+def test_an_outage_is_told_once_for_each_partition(clickhouse_server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    storage = Storage(clickhouse_server.settings)
+    storage.stop()  # so that no try waits
+
+    def look() -> list[int | None]:
+        return [storage.edge(topics.API_REQUESTS, str(uuid.UUID(int=1)), place, 7) for place in (0, 1)]
+
+    for outage in (1, 2):
+        for _ in range(3):
+            assert look() == [None, None]
+        told = [message for message in caplog.messages if "look for the rows" in message]
+        assert [message.split(" failed")[0][-3:] for message in told] == ["[0]", "[1]"] * outage
+        clickhouse_server.start()
+        client = clickhouse_connect.get_client(dsn=clickhouse_server.settings.clickhouse)
+        apply(client, clickhouse_server.settings.clickhouse_database)
+        client.close()
+        assert look() == [7, 7]
+        clickhouse_server.kill()
+
+
 def test_memory_is_bounded_while_clickhouse_is_away(
     kafka: str, clickhouse_server: Server, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
