@@ -45,7 +45,7 @@ class Storage:
         self.floods = Floods(settings, self.database)
         self._stopping = threading.Event()
         self._converting = threading.Lock()
-        self._unanswered: set[tuple[str, int]] = set()  # whose rows could not be looked for, the last time
+        self._looking = True  # the last look for a partition's rows worked
 
     @cached_property
     def _producer(self) -> Producer:
@@ -71,18 +71,19 @@ class Storage:
         """
         if topic == topics.DEAD_LETTERS:
             return start
-        place = (topic, partition)
         try:
-            edge = max(start, self.database.stored_from(EVENT_TABLES[topic], topic_id, partition, start)[1])
+            end = self.database.stored_from(EVENT_TABLES[topic], topic_id, partition, start)[1]
         except (ClickHouseError, OSError) as error:
             metrics.RETRIES.labels("look").inc()
-            if place not in self._unanswered:
-                self._unanswered.add(place)
-                log.warning("look for the rows of %s [%d] failed, trying every second: %s", *place, _line(error))
+            if self._looking:
+                log.warning(
+                    "look for the rows of %s [%d] failed, trying every second: %s", topic, partition, _line(error)
+                )
+            self._looking = False
             self._stopping.wait(1.0)
             return None
-        self._unanswered.discard(place)
-        return edge
+        self._looking = True
+        return max(start, end)
 
     def store(self, batch: Batch) -> Converted:
         """Convert a batch, send its dead letters, insert its rows.

@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """Look for garbage a seventieth as often: it took a tenth of the tests' own time."""
+    """Look for garbage a seventieth as often: it took a twelfth of the tests' own time."""
     gc.set_threshold(50_000)
 
 
